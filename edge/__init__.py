@@ -1,0 +1,3 @@
+"""carcloud: everything that runs on the device. Python 3.6 and later, no torch."""
+
+__version__ = "0.1.0"

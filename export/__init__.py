@@ -1,0 +1,1 @@
+"""Network to bundle: ONNX, checks, golden outputs. Runs on a workstation (Python >= 3.10)."""
