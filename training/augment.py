@@ -1,0 +1,76 @@
+"""Batch augmentation on tensors, seeded: zoom and shift, colour, background, erasing, mirror."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from training.settings import Settings
+
+#: Fixed views are ordered z, y, x (edge.geometry.cube_corner_views); mirroring the car swaps y = +1 and -1.
+MIRRORED_VIEWS = (2, 3, 0, 1, 6, 7, 4, 5)
+
+
+def mirror_depth(depth: Tensor) -> Tensor:
+    """Fixed-view depth (..., 8, S, S) of the car mirrored in its own vertical plane (y -> -y)."""
+    return depth[..., MIRRORED_VIEWS, :, :].flip(-1)
+
+
+def augment(image: Tensor, mask: Tensor, size: int, settings: Settings, generator: torch.Generator) -> Tensor:
+    """(B, 3, S, S) in 0..1 and silhouette (B, 1, S, S) in 0..1 to (B, 3, size, size) in 0..1."""
+    image = _background(image, mask, settings.augment_background, generator)
+    image = _zoom(image, size, settings.augment_zoom, generator)
+    image = _colour(image, settings.augment_colour, generator)
+    return _erase(image, settings.augment_erase, generator).clamp(0, 1)
+
+
+def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=generator) * (high - low) + low
+
+
+def _background(image: Tensor, mask: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Put a share of the cars before smooth random colour fields: what surrounds a car must not matter."""
+    batch, _, side, _ = image.shape
+    coarse = _uniform((batch, 3, 5, 5), 0, 1, generator) * _uniform((batch, 3, 1, 1), 0.3, 1, generator)
+    field = functional.interpolate(coarse, size=(side, side), mode="bicubic", align_corners=False).clamp(0, 1)
+    chosen = (torch.rand(batch, 1, 1, 1, generator=generator) < share).to(image.dtype)
+    blend = chosen * (1 - mask)
+    return image * (1 - blend) + field * blend
+
+
+def _zoom(image: Tensor, size: int, amount: float, generator: torch.Generator) -> Tensor:
+    batch = image.shape[0]
+    theta = torch.zeros(batch, 2, 3)
+    theta[:, 0, 0] = 1 - _uniform((batch,), -amount / 2, amount, generator)
+    theta[:, 1, 1] = theta[:, 0, 0] * _uniform((batch,), 1 - amount / 3, 1 + amount / 3, generator)
+    theta[:, :, 2] = _uniform((batch, 2), -amount / 2, amount / 2, generator)
+    grid = functional.affine_grid(theta, [batch, 3, size, size], align_corners=False)
+    return functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
+
+
+def _colour(image: Tensor, amount: float, generator: torch.Generator) -> Tensor:
+    batch = image.shape[0]
+    gain = _uniform((batch, 1, 1, 1), 1 - amount, 1 + amount, generator)
+    tint = _uniform((batch, 3, 1, 1), 1 - amount / 3, 1 + amount / 3, generator)
+    contrast = _uniform((batch, 1, 1, 1), 1 - amount, 1 + amount, generator)
+    mean = image.mean((1, 2, 3), keepdim=True)
+    image = (image - mean) * contrast + mean * gain
+    grey = image.mean(1, keepdim=True)
+    saturation = _uniform((batch, 1, 1, 1), 1 - 2 * amount, 1 + amount, generator)
+    image = (grey + (image - grey) * saturation) * tint
+    return image + torch.randn(image.shape, generator=generator) * _uniform((batch, 1, 1, 1), 0, 0.03, generator)
+
+
+def _erase(image: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Cover a random rectangle of a share of the pictures with one colour: posts, people, other cars."""
+    batch, _, height, width = image.shape
+    chosen = torch.rand(batch, generator=generator) < share
+    corner = _uniform((batch, 2), 0, 1, generator)
+    extent = _uniform((batch, 2), 0.08, 0.35, generator)
+    colour = _uniform((batch, 3), 0, 1, generator)
+    for n in torch.nonzero(chosen).flatten().tolist():
+        top, left = int(corner[n, 0] * height), int(corner[n, 1] * width)
+        bottom, right = top + int(extent[n, 0] * height) + 1, left + int(extent[n, 1] * width) + 1
+        image[n, :, top:bottom, left:right] = colour[n, :, None, None]
+    return image

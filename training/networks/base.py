@@ -1,0 +1,20 @@
+"""What every network of the registry gives."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Network(nn.Module):
+    """RGB picture to fixed-view maps.
+
+    input_size: side of the square input. map_size: side of the output maps. view_count: V.
+    """
+
+    input_size: int
+    map_size: int
+    view_count: int
+
+    def forward(self, image: Tensor, map_size: int = 128) -> Tensor:
+        """(B, 3, S, S) RGB in 0..1 to (B, V, 4, map_size, map_size): x, y, depth, mask logit (edge.geometry)."""
+        raise NotImplementedError
