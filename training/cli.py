@@ -63,7 +63,8 @@ def run_train(options: argparse.Namespace) -> int:
         total = sum(stage.iterations for stage in settings.stages)
         print(
             f"{len(data.images)} pictures of {len(data.fixed_depth)} training shapes, "
-            f"{len(validation.images)} for validation; {'resuming at' if resumed else 'starting'} step {trainer.step} of {total}; {run}/last.pt every "
+            f"{len(validation.images)} for validation; {'resuming at' if resumed else 'starting'} "
+            f"step {trainer.step} of {total}; {run}/last.pt every "
             f"{settings.checkpoint_seconds:.0f} s",
             flush=True,
         )
