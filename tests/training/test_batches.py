@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from edge.geometry import cube_corner_views
 from tests.training.toys import ellipsoid_depth, toy_data
 from training import pseudo_renderer
 from training.augment import mirror_depth
-from training.batches import sample, shrink_depth, validation_batches
+from training.batches import sample, shape_weights, shrink_depth, validation_batches
 from training.settings import Settings, Stage
 
 SETTINGS = Settings("lin2018", ())
@@ -39,14 +40,13 @@ def test_mirrored_depth_is_the_depth_of_the_mirrored_car() -> None:
     logit = torch.ones(1, cloud.shape[1])
     rotations = torch.from_numpy(views.rotations)[None]
 
-    def depth(points: torch.Tensor) -> torch.Tensor:
+    def mask(points: torch.Tensor) -> torch.Tensor:
         rendered = pseudo_renderer.render(points, logit, rotations, 32, views.width, views.distance, upscale=1)
-        return torch.where(rendered.logit > 0, rendered.depth, 0.0)
+        return rendered.logit > 0
 
-    mirrored = depth(cloud * torch.tensor([1.0, -1.0, 1.0]))
-    agree = ((mirrored > 0) == (mirror_depth(depth(cloud)) > 0)).float().mean().item()
-    assert agree > 0.99
-    assert ((mirrored > 0) == (depth(cloud) > 0)).float().mean().item() < 0.95, "the toy must tell left from right"
+    mirrored = mask(cloud * torch.tensor([1.0, -1.0, 1.0]))
+    assert (mirrored == mirror_depth(mask(cloud))).float().mean().item() > 0.99
+    assert (mirrored == mask(cloud)).float().mean().item() < 0.95, "the toy must tell left from right"
 
 
 def test_mirrored_novel_views_stay_true() -> None:
@@ -68,6 +68,12 @@ def test_mirrored_novel_views_stay_true() -> None:
 def _toy_axes() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     return rng.uniform(0.15, 0.3, 3), rng.uniform(0.1, 0.2, 3)
+
+
+def test_a_class_counts_with_the_square_root_of_its_size() -> None:
+    weights = shape_weights(["sports"] * 9 + ["van"])
+    assert weights.sum() == pytest.approx(1)
+    assert weights[-1] / weights[:9].sum() == pytest.approx(1 / 3)
 
 
 def test_shrinking_averages_hits_only() -> None:

@@ -19,6 +19,7 @@ class ToyData:
     fixed_depth: np.ndarray
     novel_depth: np.ndarray
     novel_rotation: np.ndarray
+    classes: list[str]
 
 
 def ellipsoid_depth(axes: np.ndarray, rotations: np.ndarray, size: int) -> np.ndarray:
@@ -61,4 +62,5 @@ def toy_data(shapes: int = 3, pictures: int = 4, size: int = 80, seed: int = 0) 
         np.stack([ellipsoid_depth(a, cube_corner_views().rotations, 128) for a in axes]).astype(np.float16),
         np.stack([ellipsoid_depth(a, r, 128) for a, r in zip(axes, rotations, strict=True)]).astype(np.float16),
         rotations,
+        ["toy"] * shapes,
     )
