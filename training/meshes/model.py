@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -70,7 +71,7 @@ class CarMesh:
         scale = np.asarray(factors, np.float32)
         return replace(self.transformed(lambda v: v * scale), length_m=self.length_m * factors[0])
 
-    def transformed(self, function) -> CarMesh:
+    def transformed(self, function: Callable[[np.ndarray], np.ndarray]) -> CarMesh:
         """``function`` maps (V, 3) vertices to (V, 3)."""
         parts = tuple(replace(p, vertices=np.asarray(function(p.vertices), np.float32)) for p in self.parts)
         return replace(self, parts=parts)

@@ -62,7 +62,7 @@ class Lin2018(Network):
         self.encoder = nn.Sequential(
             *(_convolution(a, b, 2, bn_momentum) for a, b in zip(channels, ENCODER, strict=True))
         )
-        widths = (ENCODER[-1] * 16, *ENCODER_FC[:-1])
+        widths = (ENCODER[-1] * 16, *ENCODER_FC[:-2])
         self.encoder_fc = nn.Sequential(
             *(_linear(a, b, bn_momentum) for a, b in zip(widths, ENCODER_FC[:-1], strict=True)),
             nn.Linear(ENCODER_FC[-2], ENCODER_FC[-1]),

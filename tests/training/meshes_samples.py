@@ -1,0 +1,197 @@
+"""Tiny cars in every format the importers read, written by the tests themselves."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from PIL import Image
+
+from edge.bundle import sha256_file
+from training.meshes import fetch
+from training.meshes.model import CarMesh, MeshPart
+
+BOX_FACES = np.array(
+    [
+        [0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
+        [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3],
+    ],
+    np.int32,
+)  # fmt: skip
+
+
+def box(lower: tuple[float, float, float], upper: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (8, 3) and faces (12, 3) of an axis-aligned box."""
+    corners = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]
+    low, high = np.array(lower), np.array(upper)
+    return (low + np.array(corners) * (high - low)).astype(np.float32), BOX_FACES
+
+
+def box_part(category: str, lower: tuple[float, float, float], upper: tuple[float, float, float]) -> MeshPart:
+    """A part that is a box."""
+    vertices, faces = box(lower, upper)
+    return MeshPart(category, category, vertices, faces, (0.5, 0.5, 0.5))  # type: ignore[arg-type]
+
+
+def toy_car(*extra: MeshPart) -> CarMesh:
+    """A closed body on four box wheels, 4.4 x 1.8 x 1.4 m, with lamps at the right ends."""
+    wheels = [
+        box_part("tyre", (x - 0.3, y - 0.1, 0.0), (x + 0.3, y + 0.1, 0.6)) for x in (-1.3, 1.3) for y in (-0.75, 0.75)
+    ]
+    parts = [
+        box_part("paint", (-2.2, -0.9, 0.25), (2.2, 0.9, 0.8)),
+        box_part("glass", (-1.4, -0.8, 0.8), (0.9, 0.8, 1.4)),
+        box_part("light_front", (2.19, -0.8, 0.6), (2.2, 0.8, 0.7)),
+        box_part("light_rear", (-2.2, -0.8, 0.6), (-2.19, 0.8, 0.7)),
+        *wheels,
+        *extra,
+    ]
+    return CarMesh("toy", "tests", "CC0", "nobody", "sedan", "toy", tuple(parts), 4.4)
+
+
+ACC = """AC3Db
+MATERIAL "paint" rgb 0.8 0.2 0.1 amb 1 1 1 emis 0 0 0 spec 0 0 0 shi 0 trans 0
+OBJECT world
+kids {kids}
+{objects}"""
+
+
+def acc_box(name: str, lower: tuple[float, float, float], upper: tuple[float, float, float], texture: str = "") -> str:
+    """One AC3D object, a box given in the CAR frame (x forward, y left, z up), as six TORCS strips with normals.
+
+    Every corner's u, v is 0.25, 0.75.
+    """
+    vertices, _ = box(lower, upper)
+    rows = "\n".join(f"{x:.4f} {z:.4f} {-y:.4f} 0 1 0" for x, y, z in vertices)
+    strips = [(0, 1, 2, 3), (4, 6, 5, 7), (0, 4, 1, 5), (2, 3, 6, 7), (0, 2, 4, 6), (1, 5, 3, 7)]
+    surfaces = "\n".join(
+        "SURF 0x34\nmat 0\nrefs 4\n" + "\n".join(f"{i} 0.25 0.75 0.1 0.1 0.2 0.2" for i in strip) for strip in strips
+    )
+    layers = f'texture "{texture}" base\ntexture "other.rgb" tiled\n' if texture else ""
+    return f'OBJECT poly\nname "{name}"\n{layers}numvert 8\n{rows}\nnumsurf 6\n{surfaces}\nkids 0\n'
+
+
+def acc_text(*objects: str) -> str:
+    """A whole AC3D file."""
+    return ACC.format(kids=len(objects), objects="".join(objects))
+
+
+def torcs_xml(width: float = 200.0) -> str:
+    """The wheels of a TORCS car: 16 inch rims, 200 mm tyres, radius 0.3032 m, ride height 150 mm."""
+    rows = ""
+    for end, x in (("Front", 1.3), ("Rear", -1.3)):
+        rows += f'<section name="{end} Axle"><attnum name="xpos" unit="m" val="{x}"/></section>'
+        for side, y in (("Right", -0.75), ("Left", 0.75)):
+            rows += (
+                f'<section name="{end} {side} Wheel"><attnum name="ypos" unit="m" val="{y}"/>'
+                f'<attnum name="rim diameter" unit="in" val="16"/><attnum name="tire width" unit="mm" val="{width}"/>'
+                '<attnum name="tire height-width ratio" val="0.5"/>'
+                '<attnum name="ride height" unit="mm" val="150"/></section>'
+            )
+    return f'<?xml version="1.0"?><params name="x">{rows}</params>'
+
+
+def write_torcs_car(folder: Path, name: str) -> None:
+    """A named-parts TORCS car: red livery, a window, an inner roof, a driver and an aerial."""
+    base = folder / name
+    base.mkdir(parents=True)
+    (base / f"{name}.acc").write_text(
+        acc_text(
+            acc_box("BODY_s_1", (-2.2, -0.9, 0.0), (2.2, 0.9, 0.6), f"{name}.rgb"),
+            acc_box("WIFRONT_s_0", (-1.2, -0.8, 0.6), (0.9, 0.8, 1.2), f"{name}.rgb"),
+            acc_box("ROOFINSIDE_s_0", (-1.0, -0.7, 0.6), (0.8, 0.7, 1.1), f"{name}.rgb"),
+            acc_box("DRIVERPART1_s_0", (-0.2, 0.2, 0.6), (0.2, 0.6, 1.5), f"{name}.rgb"),
+            acc_box("ANTENNA_s_0", (-0.01, 0.2, 1.2), (0.01, 0.21, 1.9), f"{name}.rgb"),
+        )
+    )
+    (base / f"{name}.xml").write_text(torcs_xml())
+    # Every corner's uv is (0.25, 0.75): the picture's top left quarter, red; the rest is blue.
+    picture = np.zeros((8, 8, 3), np.uint8)
+    picture[..., 2] = 255
+    picture[:4, :4] = (204, 26, 26)
+    Image.fromarray(picture).save(base / f"{name}.rgb", format="SGI")
+
+
+CATALOGUE = "model#7=/scopia/{name}/{name}.obj\nwidth#7=190\ndepth#7=440.0\nheight#7=150\ncreator#7=Scopia\n"
+
+
+def write_sweethome_library(path: Path, folder: str, name: str, catalogue: str = CATALOGUE) -> None:
+    """A .sh3f with one car: units of 5 cm, y up, nose +z; paint, glass and four tyres; a thin aerial."""
+    pieces = [
+        ("firstcolor", (-18, 5, -44), (18, 16, 44)),
+        ("glass", (-16, 16, -20), (16, 28, 20)),
+        *(("tires", (x - 2, 0, z - 6), (x + 2, 12, z + 6)) for x in (-15, 15) for z in (-26, 26)),
+        ("aerial", (0.0, 28, 0), (0.1, 40, 0.1)),
+        ("textured", (-10, 10, -44.2), (10, 14, -44)),
+    ]
+    text, count = f"mtllib {name}.mtl\nvt 0.25 0.75\n", 0
+    for material, lower, upper in pieces:
+        vertices, faces = box(lower, upper)
+        text += "".join(f"v {x} {y} {z}\n" for x, y, z in vertices) + f"usemtl {material}\n"
+        text += "".join("f " + " ".join(f"{i + count + 1}/1" for i in face) + "\n" for face in faces)
+        count += len(vertices)
+    mtl = "newmtl firstcolor\nKd 0.8 0.5 0.0\nd 1\nnewmtl glass\nKd 0.1 0.1 0.1\nd 0.3\nnewmtl tires\nKd 0 0 0\n"
+    mtl += "newmtl textured\nKd 1 1 1\nmap_Kd map.png\n"
+    picture = io.BytesIO()
+    Image.new("RGB", (4, 4), (200, 10, 10)).save(picture, format="PNG")
+    with zipfile.ZipFile(path, "w") as library:
+        library.writestr("PluginFurnitureCatalog.properties", catalogue.format(name=name))
+        library.writestr(f"{folder}/{name}/{name}.obj", text)
+        library.writestr(f"{folder}/{name}/{name}.mtl", mtl)
+        library.writestr(f"{folder}/{name}/map.png", picture.getvalue())
+
+
+def write_glb_pack(folder: Path, names: tuple[str, ...] = ("chrono_toy",), **changes: str) -> None:
+    """A pack of GLB cars, +Y up, nose +Z: body with a textured paint and a lamp, four wheels placed by their nodes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = []
+    for name in names:
+        scene = trimesh.Scene(base_frame=name)
+        for kind, lower, upper in (
+            ("paint", (-0.9, 0.25, -2.2), (0.9, 0.8, 2.2)),
+            ("glass.2", (-0.8, 0.8, -1.4), (0.8, 1.4, 0.9)),
+            ("light", (-0.8, 0.6, 2.2), (0.8, 0.7, 2.21)),
+        ):
+            scene.add_geometry(_glb_mesh(kind, lower, upper), node_name=f"body_{kind}", geom_name=kind)
+        for x in (-0.75, 0.75):
+            for z in (-1.3, 1.3):
+                place = np.eye(4)
+                place[:3, 3] = (x, 0.3, z)
+                wheel = _glb_mesh("tyre", (-0.1, -0.3, -0.3), (0.1, 0.3, 0.3))
+                scene.add_geometry(wheel, node_name=f"wheel_{x}_{z}", geom_name=f"wheel_{x}_{z}", transform=place)
+        path = folder / f"{name}.glb"
+        path.write_bytes(scene.export(file_type="glb"))
+        entry = {
+            "file": path.name,
+            "licence": "CC0",
+            "authors": "nobody",
+            "body_class": "sedan",
+            "ancestry_group": name,
+            "sha256": sha256_file(str(path)),
+        }
+        entries.append({**entry, **changes})
+    (folder / "manifest.json").write_text(json.dumps({"cars": entries}))
+
+
+def _glb_mesh(kind: str, lower: tuple[float, float, float], upper: tuple[float, float, float]) -> trimesh.Trimesh:
+    vertices, faces = box(lower, upper)
+    picture = Image.new("RGB", (2, 2), (128, 128, 128)) if kind == "paint" else None
+    material = trimesh.visual.material.PBRMaterial(
+        name=kind, baseColorFactor=[51, 102, 204, 255], baseColorTexture=picture
+    )
+    visual = trimesh.visual.TextureVisuals(uv=np.zeros((len(vertices), 2)), material=material)
+    return trimesh.Trimesh(vertices=vertices, faces=faces, visual=visual, process=False)
+
+
+def write_cache(cache: Path) -> None:
+    """A mesh cache that looks fetched, with two cars of the many: the ``suv`` and ``p406`` of the two packages."""
+    for package in fetch.PACKAGES:
+        folder = fetch.package_folder(cache, package)
+        folder.mkdir(parents=True)
+        (folder / fetch.STAMP).write_text(json.dumps({"sha256": package.sha256}))
+    write_sweethome_library(cache / "sweethome3d" / "Scopia.sh3f", "scopia", "suv")
+    write_torcs_car(cache / "torcs" / "cars", "p406")

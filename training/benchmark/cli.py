@@ -1,0 +1,174 @@
+"""``python -m training benchmark`` and ``python -m training sheet``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge.bundle import DEFAULT, load_bundle
+from edge.errors import SettingsError
+from training.benchmark import protocol
+
+BENCHMARK = """Score a bundle and the controls on the test bodies: CarPC-1 (docs/benchmark.md).
+Writes results.json and results.md. Ground truth, pictures and controls are computed once and kept in --cache."""
+SHEET = """Draw a contact sheet: each picture beside the predicted cloud from the side, the front and the top.
+Test renders carry their score; a photo is taken to show nothing but its car unless --boxes says where the car is."""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands."""
+    bench = subparsers.add_parser(
+        "benchmark",
+        help="score a bundle and the controls on the test bodies",
+        description=BENCHMARK,
+        epilog="example: python -m training benchmark --bundle lin2018 --out runs/benchmark",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    bench.add_argument(
+        "--bundle",
+        action="append",
+        metavar="NAME|DIR",
+        help=f"bundle to score; may be given several times (default: {DEFAULT})",
+    )
+    bench.add_argument("--out", type=Path, default=Path("runs/benchmark"), help="results folder (default: %(default)s)")
+    bench.add_argument("--rows", default="all", help="comma list out of: " + ", ".join(_rows()) + " (default: all)")
+    bench.add_argument(
+        "--conditions",
+        default=",".join(protocol.CONDITIONS),
+        help="comma list of picture conditions (default: %(default)s)",
+    )
+    bench.add_argument("--views", type=int, default=protocol.VIEWS, help="views a body (default: %(default)s)")
+    bench.set_defaults(run=run_benchmark)
+
+    sheet = subparsers.add_parser(
+        "sheet",
+        help="contact sheet: pictures beside their clouds",
+        description=SHEET,
+        epilog="example: python -m training sheet --out runs/sheet.png --photos my-photos/",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sheet.add_argument("--bundle", default=DEFAULT, metavar="NAME|DIR", help="bundle to use (default: %(default)s)")
+    sheet.add_argument("--out", type=Path, required=True, help="PNG to write")
+    sheet.add_argument("--renders", type=int, default=8, help="how many test renders (default: %(default)s)")
+    sheet.add_argument(
+        "--conditions",
+        default=",".join(protocol.CONDITIONS),
+        help="conditions of the renders, in turn (default: %(default)s)",
+    )
+    sheet.add_argument(
+        "--photos", type=Path, nargs="+", default=[], metavar="PATH", help="photos, or folders of photos"
+    )
+    sheet.add_argument(
+        "--max-photos", type=int, default=8, help="at most so many, evenly spread; 0 for all (default: %(default)s)"
+    )
+    sheet.add_argument("--boxes", type=Path, metavar="FILE.json", help='{"car.jpg": [x, y, width, height], ...}')
+    sheet.set_defaults(run=run_sheet)
+    for parser in (bench, sheet):
+        _common(parser)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--meshes", type=Path, default=Path("data/meshes"), help="folder of the meshes (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--glb",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder with further cars as GLB and a manifest.json; may be given several times",
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path("runs/benchmark-cache"),
+        help="ground truth, pictures and controls are kept here (default: %(default)s)",
+    )
+    parser.add_argument("--backend", default="auto", help="inference backend (default: %(default)s)")
+    parser.add_argument(
+        "--max-points",
+        type=int,
+        default=protocol.CLOUD_POINTS,
+        help="largest cloud the product streams (default: %(default)s)",
+    )
+
+
+def run_benchmark(options: argparse.Namespace) -> int:
+    """Score, write, print the main table."""
+    rows = _rows() if options.rows == "all" else _choice("--rows", options.rows, _rows())
+    conditions = _choice("--conditions", options.conditions, protocol.CONDITIONS)
+    _positive("--views", options.views, 1)
+    _positive("--max-points", options.max_points, 0)
+    from training.benchmark import report
+    from training.benchmark.run import Plan, run
+
+    plan = Plan(
+        tuple(options.bundle or [DEFAULT]),
+        options.meshes,
+        tuple(options.glb),
+        options.cache,
+        rows,
+        conditions,
+        options.views,
+        options.backend,
+        options.max_points,
+    )
+    results = run(plan, _say)
+    report.write(results, options.out)
+    print(report.main_table(results["rows"]))
+    print(f"all tables: {options.out / 'results.md'}")
+    return 0
+
+
+def run_sheet(options: argparse.Namespace) -> int:
+    """Draw the contact sheet."""
+    conditions = _choice("--conditions", options.conditions, protocol.CONDITIONS)
+    for flag, value in (("--renders", options.renders), ("--max-photos", options.max_photos)):
+        _positive(flag, value, 0)
+    from edge.runtime.backends import open_backend
+    from edge.runtime.reconstructor import Reconstructor
+    from training.benchmark import cards as making
+    from training.benchmark import sheet
+    from training.benchmark.run import predictor, test_bodies
+    from training.benchmark.store import Store
+
+    boxes = making.read_boxes(options.boxes)
+    paths = making.photo_paths(options.photos, options.max_photos)
+    bundle = load_bundle(options.bundle)
+    cards = []
+    if options.renders:
+        bodies = test_bodies(options.meshes, options.glb)
+        predict = predictor(bundle, options.backend, options.max_points)
+        cards += making.render_cards(predict, bodies, options.renders, conditions, Store(options.cache))
+    reconstructor = Reconstructor(bundle, open_backend(bundle, options.backend), options.max_points)
+    cards += making.photo_cards(reconstructor, paths, boxes, _say)
+    if not cards:
+        raise making.nothing_to_show()
+    sheet.save(sheet.draw_sheet(cards, f"carcloud, network {bundle.name}"), options.out)
+    print(f"{len(cards)} pictures on {options.out}")
+    return 0
+
+
+def _rows() -> tuple[str, ...]:
+    return ("network", *protocol.CONTROL_NAMES)
+
+
+def _choice(flag: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The items of a comma list, in the order of ``known``. SettingsError for unknown ones or none."""
+    given = [item.strip() for item in text.split(",") if item.strip()]
+    unknown = [item for item in given if item not in known]
+    if unknown or not given:
+        what = f"does not know {unknown[0]!r}" if unknown else "is empty"
+        raise SettingsError(f"{flag} {what}; give a comma list out of: {', '.join(known)}")
+    return tuple(item for item in known if item in given)
+
+
+def _positive(flag: str, value: int, least: int) -> None:
+    if value < least:
+        raise SettingsError(f"{flag} is {value}; give {least} or more")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,134 @@
+"""CarPC-1: which bodies, which views, which ground truth, and how one cloud is scored.
+
+Everything is fixed and seeded: the same bundle on the same meshes gives the same figures on every run.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from training.benchmark import metrics
+from training.benchmark.metrics import Target
+from training.benchmark.store import Store, code_fingerprint, mesh_fingerprint
+from training.meshes import depth, visible
+from training.meshes.model import CarMesh
+
+NAME = "CarPC-1"
+VERSION = 1
+SEED = 20180118
+#: Conditions scored today; "occluded" belongs to a later version.
+CONDITIONS = ("plain", "clutter")
+VIEWS = 24
+ELEVATIONS = (0.0, 30.0)
+FOCALS_MM = (28.0, 85.0)
+TRUTH_POINTS = 100_000
+#: Size of control clouds: as many points as the product streams at most.
+CLOUD_POINTS = 16_384
+#: EMD is computed for every so-manieth view of a body: exact assignment costs more than all other figures together.
+EMD_EVERY = 3
+#: Controls, in the order of the tables; made in training.benchmark.controls.
+CONTROL_NAMES = ("mean", "median-maps", "medoid", "cluster", "oracle", "oracle-box", "noise")
+#: Body classes that count as three-box saloons.
+SALOONS = frozenset({"saloon", "sedan"})
+
+#: Flat record of one scored cloud, e.g. {"8192.f1": 42.0, "all.f1": 40.1, "cd_l2": 3.2}.
+Record = dict[str, float]
+#: What is scored: a picture (S, S, 3) uint8 RGB to a cloud (N, 3), canonical frame, and milliseconds per stage.
+Predictor = Callable[[np.ndarray], tuple[np.ndarray, dict[str, float]]]
+
+
+class View(NamedTuple):
+    """One view of a body: degrees, degrees, millimetres (35 mm equivalent), and the seed of everything random in it."""
+
+    azimuth: float
+    elevation: float
+    focal: float
+    seed: int
+
+
+class Truth(NamedTuple):
+    """Ground truth of one body, canonical frame.
+
+    outside: what can be seen from outside; the benchmark. surface: all surfaces; the second table.
+    extents: (3,) of the bounding box, longest 1.
+    """
+
+    mesh: CarMesh
+    outside: Target
+    surface: Target
+    extents: np.ndarray
+
+    @property
+    def saloon(self) -> bool:
+        return self.mesh.body_class in SALOONS
+
+
+def views_of(name: str, count: int = VIEWS) -> list[View]:
+    """The views of a body: even azimuths, each moved by up to half a step; drawn from the body's name alone."""
+    rng = np.random.default_rng([SEED, zlib.crc32(name.encode())])
+    drawn = rng.random((count, 3))
+    step = 360.0 / count
+    low, high = np.log(FOCALS_MM)
+    return [
+        View(
+            float((index + draw[0] - 0.5) * step % 360.0),
+            float(ELEVATIONS[0] + draw[1] * (ELEVATIONS[1] - ELEVATIONS[0])),
+            float(np.exp(low + draw[2] * (high - low))),
+            int(rng.integers(2**31)),
+        )
+        for index, draw in enumerate(drawn)
+    ]
+
+
+def outside_points(mesh: CarMesh, store: Store, count: int, seed: int = 0) -> np.ndarray:
+    """Outside-visible cloud (count, 3) float32 of a canonical mesh, cached."""
+    key = f"{mesh_fingerprint(mesh)}-{code_fingerprint([visible, depth])}-{count}-{seed}"
+    return store.get("outside", key, lambda: {"points": visible.outside_cloud(mesh, count, seed=seed)})["points"]
+
+
+def surface_points(mesh: CarMesh, store: Store, count: int, seed: int = 0) -> np.ndarray:
+    """Cloud (count, 3) float32 on all surfaces of a canonical mesh, cached."""
+    key = f"{mesh_fingerprint(mesh)}-{code_fingerprint([visible, depth])}-{count}-{seed}"
+    return store.get("surface", key, lambda: {"points": visible.surface_cloud(mesh, count, seed=seed)})["points"]
+
+
+def extents_of(mesh: CarMesh) -> np.ndarray:
+    """Length, width and height (3,) of the bounding box."""
+    lower, upper = mesh.bounds()
+    return np.asarray(upper - lower, dtype=np.float64)
+
+
+def truth_of(mesh: CarMesh, store: Store, count: int = TRUTH_POINTS) -> Truth:
+    """Ground truth of one body; ``mesh`` in any frame."""
+    mesh = mesh.canonical()
+    outside, surface = outside_points(mesh, store, count), surface_points(mesh, store, count)
+    return Truth(mesh, Target(outside), Target(surface), extents_of(mesh))
+
+
+def score(cloud: np.ndarray, truth: Truth, emd: bool = True) -> Record:
+    """All figures of one cloud (N, 3) in the canonical frame; "emd" only where asked for."""
+    record: Record = {"points": float(len(cloud))}
+    for size in metrics.SIZES:
+        chosen = metrics.subsample(cloud, size) if size else cloud
+        record |= _named(str(size) if size else "whole", metrics.figures(chosen, truth.outside))
+    record |= _named("all", metrics.figures(cloud, truth.surface))
+    record["cd_l2"] = metrics.chamfer_l2(cloud, truth.outside)
+    if emd:
+        record["emd"] = metrics.earth_mover(cloud, truth.outside)
+    return record
+
+
+def _named(prefix: str, figures: metrics.Figures) -> Record:
+    return {f"{prefix}.{key}": float(value) for key, value in figures._asdict().items() if key != "points"}
+
+
+def score_views(predict: Predictor, truth: Truth, pictures: Sequence[np.ndarray]) -> Iterator[Record]:
+    """Predict and score each picture (S, S, 3) of one body; the record also holds "ms.STAGE"."""
+    for index, picture in enumerate(pictures):
+        cloud, timings = predict(picture)
+        record = score(cloud, truth, emd=index % EMD_EVERY == 0)
+        yield record | {f"ms.{stage}": value for stage, value in timings.items()}

@@ -1,0 +1,69 @@
+"""A folder of computed arrays, each under the hash of all it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from edge.bundle import sha256_file
+from training.meshes.model import CarMesh
+
+LOG = logging.getLogger(__name__)
+Arrays = dict[str, np.ndarray]
+
+
+def fingerprint(*parts: object) -> str:
+    """Short hash of plain values and arrays, in order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(str((part.dtype, part.shape)).encode() + np.ascontiguousarray(part).tobytes())
+        else:
+            digest.update(repr(part).encode())
+    return digest.hexdigest()[:20]
+
+
+def mesh_fingerprint(mesh: CarMesh) -> str:
+    """Hash of a car's name, geometry and materials' kinds."""
+    return fingerprint(mesh.name, *(item for p in mesh.parts for item in (p.category, p.vertices, p.faces)))
+
+
+def code_fingerprint(modules: Iterable[object]) -> str:
+    """Hash of modules' source files: what they computed is stale once they change."""
+    files = [getattr(module, "__file__", None) for module in modules]
+    if None in files:
+        raise ValueError("a module without a source file cannot be fingerprinted")
+    return fingerprint(*(sha256_file(str(file)) for file in files))
+
+
+class Store:
+    """Cache of arrays. A damaged file is named and made again; a file appears only when it is complete."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def get(self, kind: str, key: str, make: Callable[[], Arrays]) -> Arrays:
+        """The arrays stored for ``kind`` and ``key``, made and stored now if there are none."""
+        path = self.folder / f"{kind}-{key}.npz"
+        if path.is_file():
+            try:
+                with np.load(path, allow_pickle=False) as data:
+                    return {name: data[name] for name in data.files}
+            except (OSError, ValueError, zipfile.BadZipFile) as error:
+                LOG.warning("cached %s is unreadable (%s) and is made again", path, error)
+        arrays = make()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            with open(scratch, "wb") as handle:
+                np.savez(handle, **arrays)  # type: ignore[arg-type]
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+        return arrays

@@ -1,0 +1,140 @@
+"""All cars of all sources, the fixed split, and the cache of normalised meshes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from edge.errors import DataError
+from training.meshes import fetch, glb, sweethome, torcs
+from training.meshes.model import CarMesh, MeshPart
+
+LOG = logging.getLogger(__name__)
+Split = Literal["train", "validation", "test"]
+
+#: Raise when an importer gives another mesh for the same file: cached meshes of other versions are not read.
+VERSION = 4
+#: The fixed split, by body: what stands in neither set is for training.
+TEST = frozenset(
+    {
+        "p406",
+        "skd",
+        "fordFocus",
+        "suv",
+        "chevrolet",
+        "concept-sedan-02",
+        "concept-sedan-02-sport",
+        "chrono_jeep_cherokee",
+        "chrono_sedan",
+    }
+)
+VALIDATION = frozenset({"car5-trb1", "seat_leon", "gazebo_prius_hybrid"})
+
+
+class Entry(NamedTuple):
+    """A car we know how to get: its name, the key of its cached form, and the importer call."""
+
+    name: str
+    key: str
+    load: Callable[[], CarMesh]
+
+
+def split_of(name: str) -> Split:
+    """Side of the fixed split a body is on; every body not listed is for training."""
+    if name in TEST:
+        return "test"
+    return "validation" if name in VALIDATION else "train"
+
+
+def entries(cache: Path, glb_folders: Sequence[Path] = ()) -> list[Entry]:
+    """Every car of the fetched packages and of the given GLB packs. DataError if a package was not fetched."""
+    missing = [p.name for p in fetch.PACKAGES if not fetch.is_fetched(cache, p)]
+    if missing:
+        raise DataError(f"{cache} lacks {' and '.join(missing)}; run: python -m training meshes fetch --cache {cache}")
+    homes = {p.name: (fetch.package_folder(cache, p), p.sha256[:12]) for p in fetch.PACKAGES}
+    found: list[Entry] = []
+    folder, digest = homes[sweethome.SOURCE]
+    for car in sweethome.CARS:
+        found.append(Entry(car.name, digest, partial(sweethome.load_sweethome, folder, car)))
+    folder, digest = homes[torcs.SOURCE]
+    for body in torcs.CARS:
+        found.append(Entry(body.name, digest, partial(torcs.load_torcs, folder / "cars", body)))
+    for pack in glb_folders:
+        for name, path, entry in glb.iterate(Path(pack)):
+            stamp = str(entry.get("sha256", ""))[:12] or f"{path.stat().st_mtime_ns if path.is_file() else 0:x}"
+            found.append(Entry(name, stamp, partial(glb.load_glb, path, entry)))
+    names = [e.name for e in found]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise DataError(f"two cars are called {', '.join(twice)}; give each --glb folder once, and rename one of them")
+    return found
+
+
+def load_cars(cache: Path, glb_folders: Sequence[Path] = ()) -> Iterator[CarMesh]:
+    """All cars in a fixed order, metres, car frame, wheels on the ground.
+
+    A car that cannot be read is left out with a warning that names it; the rest goes on.
+    Raises DataError when a package was not fetched or a GLB folder has no manifest.
+    """
+    cache = Path(cache)
+    store = cache / "normalised"
+    for entry in entries(cache, glb_folders):
+        path = store / f"{entry.name}-v{VERSION}-{entry.key}.npz"
+        try:
+            yield _cached(path) or _import(entry, path)
+        except DataError as error:
+            LOG.warning("car %s left out: %s", entry.name, error)
+
+
+def _import(entry: Entry, path: Path) -> CarMesh:
+    car = entry.load()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for old in path.parent.glob(f"{entry.name}-v*.npz"):
+        old.unlink()
+    save_car(path, car)
+    return car
+
+
+def _cached(path: Path) -> CarMesh | None:
+    """The cached car, or None if there is none; an unreadable file is named and made anew."""
+    if not path.is_file():
+        return None
+    try:
+        return read_car(path)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        LOG.warning("cached mesh %s is unreadable (%s) and is made again", path, error)
+        return None
+
+
+def save_car(path: Path, car: CarMesh) -> None:
+    """Write a car as .npz without pickles; the file appears only when complete."""
+    about = {
+        name: getattr(car, name)
+        for name in ("name", "source", "licence", "attribution", "body_class", "ancestry", "length_m")
+    }
+    about["parts"] = [{"name": p.name, "category": p.category, "colour": list(p.colour)} for p in car.parts]
+    arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
+    arrays |= {f"vertices_{i}": p.vertices for i, p in enumerate(car.parts)}
+    arrays |= {f"faces_{i}": p.faces for i, p in enumerate(car.parts)}
+    scratch = path.with_name(path.name + ".part")
+    with open(scratch, "wb") as handle:
+        np.savez(handle, **arrays)
+    scratch.replace(path)
+
+
+def read_car(path: Path) -> CarMesh:
+    """A car written by :func:`save_car`."""
+    with np.load(path, allow_pickle=False) as data:
+        about = json.loads(str(data["about"]))
+        parts = tuple(
+            MeshPart(p["name"], p["category"], data[f"vertices_{i}"], data[f"faces_{i}"], tuple(p["colour"]))
+            for i, p in enumerate(about.pop("parts"))
+        )
+    return CarMesh(parts=parts, **about)
