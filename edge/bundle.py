@@ -46,7 +46,8 @@ class Bundle(NamedTuple):
     def file(self, name: str) -> str:
         """Path of one file of the bundle; BundleError if the manifest does not list it."""
         if name not in self.manifest["files"]:
-            raise BundleError("bundle %s has no %s; it holds %s" % (self.path, name, ", ".join(sorted(self.manifest["files"]))))
+            held = ", ".join(sorted(self.manifest["files"]))
+            raise BundleError("bundle %s has no %s; it holds %s" % (self.path, name, held))
         return os.path.join(self.path, name)
 
 
@@ -113,7 +114,9 @@ def load_bundle(name_or_path: str, verify: bool = True) -> Bundle:
             margin=float(spec["margin"]),
             output_name=str(out["name"]),
             output_shape=tuple(int(n) for n in out["shape"]),
-            views=Views(np.asarray(views["rotations"], dtype=np.float32), float(views["width"]), float(views["distance"])),
+            views=Views(
+                np.asarray(views["rotations"], dtype=np.float32), float(views["width"]), float(views["distance"])
+            ),
             threshold=float(manifest["fusion"]["mask_threshold"]),
         )
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:

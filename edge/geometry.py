@@ -47,7 +47,9 @@ class Cloud(NamedTuple):
     view: Optional[np.ndarray] = None
 
 
-def look_rotation(direction: Tuple[float, float, float], up: Tuple[float, float, float] = (0.0, 0.0, 1.0)) -> np.ndarray:
+def look_rotation(
+    direction: Tuple[float, float, float], up: Tuple[float, float, float] = (0.0, 0.0, 1.0)
+) -> np.ndarray:
     """Rotation (3, 3) of a camera that looks along ``-direction``, i.e. stands towards ``direction``.
 
     Rows are right, down, forward in the canonical frame. ``direction`` must not be parallel to ``up``.

@@ -17,13 +17,20 @@ from training.settings import Settings, Stage
 class Arrays(Protocol):
     """What a batch needs of ``training.data.dataset.CarDataset`` (shapes there)."""
 
-    images: np.ndarray
-    masks: np.ndarray
-    shape_index: np.ndarray
-    fixed_depth: np.ndarray
-    novel_depth: np.ndarray
-    novel_rotation: np.ndarray
-    classes: list[str]
+    @property
+    def images(self) -> np.ndarray: ...
+    @property
+    def masks(self) -> np.ndarray: ...
+    @property
+    def shape_index(self) -> np.ndarray: ...
+    @property
+    def fixed_depth(self) -> np.ndarray: ...
+    @property
+    def novel_depth(self) -> np.ndarray: ...
+    @property
+    def novel_rotation(self) -> np.ndarray: ...
+    @property
+    def classes(self) -> list[str]: ...
 
 
 class Batch(NamedTuple):

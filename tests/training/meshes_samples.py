@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -185,6 +186,47 @@ def _glb_mesh(kind: str, lower: tuple[float, float, float], upper: tuple[float, 
     )
     visual = trimesh.visual.TextureVisuals(uv=np.zeros((len(vertices), 2)), material=material)
     return trimesh.Trimesh(vertices=vertices, faces=faces, visual=visual, process=False)
+
+
+def text_3dm() -> str:
+    """A .3dm: a shadow, a driver, a body under a roof, four wheels; the roof lies in the window of the mask."""
+    pieces = [
+        ("Plane.001", 1, (-2, 0, -3), (2, 0.01, 3)),
+        ("male01", 2, (-0.2, 0.5, -0.2), (0.2, 2.0, 0.2)),
+        ("body", 2, (-0.8, 0.25, -2.0), (0.8, 0.9, 2.0)),
+        ("roof", 3, (-0.7, 0.9, -1.0), (0.7, 1.4, 1.0)),
+        *(
+            (f"wheel_{x}{z}", 2, (x - 0.1, 0, z - 0.3), (x + 0.1, 0.6, z + 0.3))
+            for x in (-0.7, 0.7)
+            for z in (-1.3, 1.3)
+        ),
+    ]
+    text = f"3dm {len(pieces)} 3\nshtoy.png\ntoyd.png\ntoya.png\n"
+    for name, texture, lower, upper in pieces:
+        vertices, faces = box(lower, upper)
+        u = 0.75 if name == "roof" else 0.25
+        # The place is taken off the vertices again, and the second vertex repeats the first one's x y z by a blank.
+        rows = [f"{x} {y - 5} {z} {u} 0.5" for x, y, z in vertices]
+        rows.insert(1, f" {u} 0.5")
+        text += f"o {name}\n0 5 0 {texture}\nv {len(rows)}\n" + "\n".join(rows) + f"\nf {len(faces)}\n"
+        text += "".join(" ".join(str(i + (i > 0)) for i in face) + "\n" for face in faces)
+    return text
+
+
+def write_openmrac(path: Path, name: str, picture: str, mask: str) -> None:
+    """An openmrac.dat with one car: blue livery, and a mask whose right half is window."""
+    livery, window = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)
+    livery[...] = (20, 60, 230)
+    window[:, 4:] = 0
+    with tarfile.open(path, "w") as archive:
+        for member, data in ((f"{name}.3dm", text_3dm().encode()), (picture, livery), (mask, window)):
+            if not isinstance(data, bytes):
+                buffer = io.BytesIO()
+                Image.fromarray(data).save(buffer, format="PNG")
+                data = buffer.getvalue()
+            about = tarfile.TarInfo(member)
+            about.size = len(data)
+            archive.addfile(about, io.BytesIO(data))
 
 
 def write_cache(cache: Path) -> None:

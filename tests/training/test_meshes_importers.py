@@ -10,7 +10,7 @@ import pytest
 
 from edge.errors import DataError
 from tests.training import meshes_samples as samples
-from training.meshes import glb, sweethome, torcs, wavefront
+from training.meshes import glb, openmrac, sweethome, torcs, wavefront
 from training.meshes.acc import read_acc
 from training.meshes.model import CarMesh
 from training.meshes.texture import to_linear
@@ -156,6 +156,25 @@ def test_sweethome_missing_car_and_damaged_library(tmp_path: Path) -> None:
     (tmp_path / "Scopia.sh3f").write_bytes(b"PK no zip at all")
     with pytest.raises(DataError, match="car suv cannot be read .*zip"):
         sweethome.load_sweethome(tmp_path, listed)
+
+
+def test_openmrac_car_has_windows_of_the_mask_and_no_driver_or_shadow(tmp_path: Path) -> None:
+    listed = openmrac.CARS[0]
+    samples.write_openmrac(tmp_path / openmrac.ARCHIVE, listed.name, listed.picture, listed.mask)
+    car = openmrac.load_openmrac(tmp_path, listed)
+    assert np.allclose(size(car), [4.0, 1.6, 1.4], atol=1e-3) and car.name == "skd" and car.licence == "CC0-1.0"
+    assert np.allclose(by_category(car, "glass").min(0), [-1.0, -0.7, 0.9], atol=1e-3)
+    assert np.allclose(paint_colour(car), to_linear(np.array([20, 60, 230]) / 255), atol=1e-3)
+    assert np.allclose(by_category(car, "tyre").min(0), [-1.6, -0.8, 0.0], atol=1e-3)
+
+
+def test_openmrac_damage_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="car skd cannot be read .*meshes fetch"):
+        openmrac.load_openmrac(tmp_path, openmrac.CARS[0])
+    text = samples.text_3dm()
+    for cut in (text[: len(text) // 2], text.replace("3dm", "xyz", 1), text.replace("\n0 2 4\n", "\n0 2 99\n", 1)):
+        with pytest.raises(DataError, match="toy.3dm is damaged"):
+            openmrac.read_3dm(cut, "toy.3dm")
 
 
 def test_obj_negative_indices_and_polygons() -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from edge.bundle import sha256_file
 from edge.errors import DataError, SettingsError
 from tests.training import meshes_samples as samples
-from training.meshes import fetch, library, sweethome, torcs
+from training.meshes import fetch, library, openmrac, sweethome, torcs
 from training.meshes.cli import register
 
 
@@ -100,8 +100,39 @@ def test_without_network_apt_gets_last_words_are_passed_on(tmp_path: Path, monke
         fetch.fetch_all(tmp_path / "cache", None, print)
 
 
+def test_optional_package_that_cannot_be_had_is_said_and_the_rest_goes_on(tmp_path: Path) -> None:
+    pinned, said = package(tmp_path), []
+    missing = pinned._replace(name="other-data", folder="other", suite="trixie")
+    fetch.fetch_all(tmp_path / "cache", tmp_path / "debs", said.append, [missing, pinned])
+    assert "other-data 1-1: left out, it is optional" in said[0] and "does not exist" in said[0]
+    assert fetch.is_fetched(tmp_path / "cache", pinned)
+
+
+def test_another_release_needs_a_debian_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "apt-get"
+    script.write_text("#!/bin/sh\n[ $1 = indextargets ] && echo 'Ubuntu file:/nowhere/' && exit 0\nexit 100\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DataError, match="knows no Debian mirror, and only Debian trixie has it.*--from"):
+        fetch.other_release("trixie", tmp_path)
+    script.write_text(
+        script.read_text().replace("Ubuntu", "Debian").replace("exit 100", "echo 'E: no route' >&2; exit 100")
+    )
+    with pytest.raises(DataError, match="could not read Debian trixie .E: no route"):
+        fetch.other_release("trixie", tmp_path / "scratch")
+    assert (tmp_path / "scratch" / "apt" / "sources.list").read_text().endswith("file:/nowhere/ trixie main\n")
+
+
+def test_load_cars_without_the_optional_package(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    samples.write_cache(tmp_path)
+    shutil.rmtree(tmp_path / "openmrac")
+    assert [c.name for c in library.load_cars(tmp_path)] == ["suv", "p406"]
+    assert any("openmrac-data was not fetched, so the cars skd, kfr, trb" in r.getMessage() for r in caplog.records)
+
+
 def test_pins_are_whole_checksums() -> None:
     assert {p.name: (p.version, len(p.sha256)) for p in fetch.PACKAGES} == {
+        "openmrac-data": ("1.1-5", 64),
         "sweethome3d-furniture": ("1.8-1", 64),
         "torcs-data": ("1.3.7+dfsg-5", 64),
     }
@@ -116,8 +147,8 @@ def test_split_is_the_fixed_one() -> None:
 
 
 def test_no_ancestry_is_on_two_sides_of_the_split() -> None:
-    listed = [*sweethome.CARS, *torcs.CARS]
-    assert len(listed) == 27 and len({c.name for c in listed}) == 27
+    listed = [*sweethome.CARS, *torcs.CARS, *openmrac.CARS]
+    assert len(listed) == 30 and len({c.name for c in listed}) == 30
     sides: dict[str, set[str]] = {}
     for car in listed:
         sides.setdefault(car.ancestry, set()).add(library.split_of(car.name))
@@ -131,7 +162,7 @@ def test_load_cars_leaves_out_what_is_missing_and_names_it(tmp_path: Path, caplo
         names = [c.name for c in library.load_cars(tmp_path / "cache", [tmp_path / "pack"])]
     assert names == ["suv", "p406", "chrono_toy"]
     messages = [r.getMessage() for r in caplog.records]
-    assert len(messages) == 25
+    assert len(messages) == 28
     assert any(m.startswith("car fordFocus left out: car fordFocus cannot be read") for m in messages)
 
 

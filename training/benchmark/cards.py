@@ -59,13 +59,13 @@ def photo_cards(
 
 
 def photo_paths(given: Sequence[Path], limit: int) -> list[Path]:
-    """Files as they are and the pictures of folders, in order; of more than ``limit``, evenly spread ones (0 = all)."""
-    paths: list[Path] = []
-    for item in given:
-        paths += [item / name for name in list_images(str(item))] if item.is_dir() else [item]
-    if limit and len(paths) > limit:
-        paths = [paths[index * len(paths) // limit] for index in range(limit)]
-    return paths
+    """Files as they are given, then as many pictures of the folders, evenly spread, as ``limit`` leaves (0 = all)."""
+    files = [item for item in given if not item.is_dir()]
+    found = [item / name for item in given if item.is_dir() for name in list_images(str(item))]
+    room = max(limit - len(files), 0) if limit else len(found)
+    if len(found) > room:
+        found = [found[index * len(found) // room] for index in range(room)]
+    return files + found
 
 
 def read_boxes(path: Path | None) -> dict[str, Box]:

@@ -123,8 +123,10 @@ def earth_mover(cloud: np.ndarray, target: Target) -> float:
     if not len(chosen):
         return 100.0 * WORST
     chosen = np.resize(chosen.astype(np.float64), (EMD_POINTS, 3))
+    lost = ~np.isfinite(chosen).all(axis=1)
+    chosen[lost] = 0.0
     wanted = np.resize(target.emd_points, (EMD_POINTS, 3))
     squared = (chosen**2).sum(1)[:, None] + (wanted**2).sum(1)[None] - 2.0 * chosen @ wanted.T
     cost = np.minimum(np.sqrt(np.maximum(squared, 0.0)), WORST)
-    cost[~np.isfinite(cost)] = WORST
+    cost[lost] = WORST
     return 100.0 * float(cost[linear_sum_assignment(cost)].mean())

@@ -151,7 +151,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     train, test = load_bodies(plan.meshes, plan.glb)
     missing = sorted(TEST - {mesh.name for mesh in test})
     if missing:
-        say(f"test bodies not here, so not scored: {', '.join(missing)} (further meshes: --glb DIR)")
+        say(f"test bodies not here, so not scored: {', '.join(missing)}; further meshes can be given with --glb DIR")
     truths = [protocol.truth_of(mesh, store) for mesh in track(test, "ground truth")]
     bodies: list[Body] = []
     if set(plan.rows) - {"network", "noise"}:

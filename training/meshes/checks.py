@@ -115,9 +115,9 @@ def nose_forward(mesh: CarMesh) -> bool | None:
 
 
 def silhouette_holes(canonical: CarMesh, size: int = 128) -> float:
-    """Largest share of a silhouette (left, front, top) that is holes in it, above the sills and between the axles.
+    """Largest share of a silhouette (left, front, top) that is holes enclosed by it.
 
-    The space between the wheels below the body is open by nature and joined to the outside, so it is no hole.
+    The space below the body between the wheels is joined to the outside, so it is no hole.
     """
     maps = orthographic_depth(canonical, np.stack([look_rotation(d) for d in SIDES]), 1.2, 1.0, size) > 0
     return max(float((binary_fill_holes(m) & ~m).sum() / m.sum()) for m in maps)

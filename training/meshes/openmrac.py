@@ -20,6 +20,8 @@ SOURCE = "openmrac-data"
 ARCHIVE = "openmrac.dat"
 #: Objects that are no part of the car: the collision box, the driver.
 DROPPED = ("bound", "male")
+#: Spread of linear RGB below which a colour is no paint.
+GREY = 0.15
 PAINT, TRIM, GLASS, LAMP_FRONT, LAMP_REAR = range(5)
 
 
@@ -79,7 +81,9 @@ def read_3dm(text: str, where: str) -> list[Object3dm]:
             if len(faces) != number or (number and faces.max() >= len(table)):
                 raise ValueError(f"object {name} lacks faces or vertices")
             picture = textures[int(texture) - 1] if int(texture) > 0 else ""
-            found.append(Object3dm(name, picture, table[:, :3] + np.float32(place), faces, table[:, 3:][faces]))
+            found.append(
+                Object3dm(name, picture, table[:, :3] + np.array(place, np.float32), faces, table[:, 3:][faces])
+            )
     except (IndexError, ValueError) as error:
         raise DataError(f"{where} is damaged ({error}); run: python -m training meshes fetch") from error
     return found
@@ -100,7 +104,7 @@ def load_openmrac(folder: Path, listed: Listed) -> CarMesh:
             f"car {listed.name} cannot be read from {path} ({error}); run: python -m training meshes fetch"
         ) from error
     # Windows are painted pure green here, a colour no livery has, so that one picture tells everything apart.
-    colours = np.where(mask.mean(-1, keepdims=True) < 0.5, np.float32([0, 1, 0]), colours)
+    colours = np.where(mask.mean(-1, keepdims=True) < 0.5, np.array([0, 1, 0], np.float32), colours)
     parts: list[MeshPart | None] = []
     body: list[Soup] = []
     for entry in read_3dm(text, f"{path} ({listed.name}.3dm)"):
@@ -114,7 +118,8 @@ def load_openmrac(folder: Path, listed: Listed) -> CarMesh:
             parts.append(make_part("dark", "underbody", soup.vertices, soup.faces, (0.01, 0.01, 0.01)))
         else:
             body.append(soup)
-    paint = main_colour(max(body, key=lambda s: face_areas(s.corners()).sum()))
+    # The underside is grey and may be the largest object: a coloured one goes before it.
+    paint = main_colour(max(body, key=lambda s: (np.ptp(main_colour(s)) >= GREY, face_areas(s.corners()).sum())))
     for soup in body:
         parts.extend(_body(soup, paint))
     return make_car(
@@ -158,7 +163,7 @@ def _body(soup: Soup, paint: tuple[float, float, float]) -> list[MeshPart | None
     made: list[MeshPart | None] = []
     for label, piece in split_by_picture(soup, classify).items():
         category, colour = kinds[label]
-        if category == "paint" and np.ptp(main_colour(piece)) < 0.15:
+        if category == "paint" and np.ptp(main_colour(piece)) < GREY:
             category, colour = "trim", main_colour(piece)  # grey bumpers and plates
         made.append(make_part(category, category, piece.vertices, piece.faces, colour or mean_colour(piece)))
     return made

@@ -58,11 +58,11 @@ class Lin2018(Network):
 
     def __init__(self, bn_momentum: float = 0.01, init_std: float = 0.1, head_std: float = 0.01) -> None:
         super().__init__()
-        channels = (3, *ENCODER[:-1])
+        channels: tuple[int, ...] = (3, *ENCODER[:-1])
         self.encoder = nn.Sequential(
             *(_convolution(a, b, 2, bn_momentum) for a, b in zip(channels, ENCODER, strict=True))
         )
-        widths = (ENCODER[-1] * 16, *ENCODER_FC[:-2])
+        widths: tuple[int, ...] = (ENCODER[-1] * 16, *ENCODER_FC[:-2])
         self.encoder_fc = nn.Sequential(
             *(_linear(a, b, bn_momentum) for a, b in zip(widths, ENCODER_FC[:-1], strict=True)),
             nn.Linear(ENCODER_FC[-2], ENCODER_FC[-1]),
@@ -71,9 +71,9 @@ class Lin2018(Network):
         self.decoder_fc = nn.Sequential(
             nn.ReLU(), *(_linear(a, b, bn_momentum) for a, b in zip(widths, DECODER_FC, strict=True))
         )
-        widths_2d = (DECODER_FC[-1] // 16, *DECODER[:-1])
+        channels = (DECODER_FC[-1] // 16, *DECODER[:-1])
         self.decoder = nn.ModuleList(
-            _convolution(a, b, 1, bn_momentum) for a, b in zip(widths_2d, DECODER, strict=True)
+            _convolution(a, b, 1, bn_momentum) for a, b in zip(channels, DECODER, strict=True)
         )
         self.head = nn.Conv2d(DECODER[-1], 4 * self.view_count, 1, bias=False)
         self.pixel_bias = nn.Parameter(self._bias_start())

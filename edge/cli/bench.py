@@ -1,0 +1,156 @@
+"""``carcloud bench``: how fast this machine turns pictures into clouds, and how fast clients get them."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from typing import Any, Dict, List
+
+import edge
+from edge import settings
+from edge.cli.progress import Progress
+from edge.errors import SettingsError
+
+#: As fast as it is asked, so that the source does not limit the rate.
+DEFAULT_SOURCE = "synthetic://car?seed=0&fps=0"
+CLIENTS = (1, 8)
+
+DESCRIPTION = """Measure this machine: milliseconds of each stage (median and 90th percentile), frames a second from
+the picture to the cloud, and how long after its publication a cloud is in a client's hands, for one and for eight
+clients over this machine's own network. A fixed NumPy loop is timed in the same run: compare machines, or a busy
+machine with an idle one, by the ratios to it."""
+
+EPILOG = """examples:
+  carcloud bench
+  carcloud bench --source file://drive.mp4?pace=0 --frames 200
+  carcloud bench --source v4l2:///dev/video0      a camera's own rate limits the result
+  carcloud bench --json > this-machine.json
+"""
+
+
+def register(subparsers: Any) -> None:
+    """Add the ``bench`` command."""
+    parser = subparsers.add_parser(
+        "bench", help="how fast this machine is", description=DESCRIPTION, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--frames", type=int, default=100, metavar="N", help="frames to measure (default: 100)")
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, metavar="S",
+        help="seconds to pull with each number of clients, 0 to leave that out (default: 3)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    settings.add_arguments(parser, ("source", "bundle", "backend", "threads", "max_points", "box"))
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and print."""
+    chosen = settings.from_options(options)
+    chosen = chosen._replace(source=chosen.source or DEFAULT_SOURCE)
+    if options.print_config:
+        print(settings.to_json(chosen), end="")
+        return 0
+    if not 1 <= options.frames <= 100000 or not 0 <= options.seconds <= 3600:
+        raise SettingsError("--frames must be from 1 to 100000 and --seconds from 0 to 3600")
+    figures = measure(chosen, options.frames, options.seconds)
+    print(json.dumps(figures, indent=1) if options.json else "\n".join(table(figures)))
+    return 0
+
+
+def measure(chosen: settings.Settings, frames: int, seconds: float) -> Dict[str, Any]:
+    """All figures as one JSON-ready dictionary."""
+    from edge.bundle import load_bundle
+    from edge.cli import measure as m
+    from edge.runtime.backends import open_backend
+    from edge.runtime.reconstructor import Reconstructor
+
+    source = str(chosen.source)
+    bundle = load_bundle(chosen.bundle)
+    network = bundle.manifest.get("network", {})
+    with open_backend(bundle, chosen.backend, chosen.threads) as backend:
+        reconstructor = Reconstructor(bundle, backend, chosen.max_points)
+        before = m.time_reference()
+        progress = Progress(frames + m.WARM_UP, "frames")
+        line = m.measure_pipeline(source, reconstructor, chosen.box, frames, progress.update)
+        pulls = []
+        for clients in CLIENTS if seconds > 0 else ():
+            progress.say("pulling for %g s with %d client%s" % (seconds, clients, "s"[: clients > 1]))
+            pulls.append(m.measure_pulls(source, reconstructor, chosen.box, clients, seconds))
+        detail = backend.detail
+    # Before and after, so that a machine that gets busy in between shows in the 90th percentile.
+    reference = m.stage(before + m.time_reference())
+    gflop = float(network.get("gflop", float("nan")))
+    busy = line.stages["network"].median
+    return {
+        "carcloud": edge.__version__,
+        "machine": machine(),
+        "bundle": bundle.name,
+        "backend": detail,
+        "source": settings.redact(source),
+        "network": {"parameters": network.get("parameters"), "gflop": gflop, "gflop_per_s": gflop / busy * 1e3},
+        "stages_ms": {name: value._asdict() for name, value in line.stages.items()},
+        "frames": line.frames,
+        "frames_per_s": line.fps,
+        "points": line.points,
+        "pull": [dict(pull._asdict(), latency=pull.latency._asdict()) for pull in pulls],
+        "reference_ms": reference._asdict(),
+        "ratios": dict(
+            {"network": busy / reference.median, "frame": 1e3 / line.fps / reference.median},
+            **{"pull_%d" % pull.clients: pull.latency.median / reference.median for pull in pulls},
+        ),
+    }
+
+
+def table(figures: Dict[str, Any]) -> List[str]:
+    """The figures for people, line by line."""
+    network, reference, ratios = figures["network"], figures["reference_ms"], figures["ratios"]
+    lines = [
+        "machine    %s" % figures["machine"],
+        "bundle     %s: %s parameters, %.4g GFLOP a frame"
+        % (figures["bundle"], _count(network["parameters"]), network["gflop"]),
+        "backend    %s: %.3g GFLOP/s in the network" % (figures["backend"], network["gflop_per_s"]),
+        "source     %s" % figures["source"],
+        "reference  %.2f ms for a 512 x 512 matrix product in NumPy (p90 %.2f)"
+        % (reference["median"], reference["p90"]),
+        "",
+        "stage        median      p90   ms, %d frames, %d points a cloud" % (figures["frames"], figures["points"]),
+    ]
+    for name, value in figures["stages_ms"].items():
+        note = "   waiting for the source" if name == "capture" else ""
+        lines.append("%-10s %8.2f %8.2f%s" % (name, value["median"], value["p90"], note))
+    lines += ["", "end to end   %.1f frames/s" % figures["frames_per_s"]]
+    for pull in figures["pull"]:
+        lines.append(
+            "pull       %8.2f %8.2f   ms from publication to decoded, %d client%s, %.1f clouds/s each"
+            % (
+                pull["latency"]["median"],
+                pull["latency"]["p90"],
+                pull["clients"],
+                "s"[: pull["clients"] > 1],
+                pull["rate"],
+            )
+        )
+    parts = ["%s %.3g" % (name.replace("_", " x"), value) for name, value in ratios.items()]
+    return lines + ["ratio to the reference: " + ", ".join(parts)]
+
+
+def machine() -> str:
+    """This machine in one line: processor, cores this process may use, system, Python."""
+    name = platform.processor() or platform.machine()
+    for path, key in (("/proc/device-tree/model", ""), ("/proc/cpuinfo", "model name")):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as handle:
+                found = [line for line in handle if line.startswith(key)]
+        except OSError:
+            continue
+        if found:
+            name = found[0].partition(":")[2].strip() if key else found[0].strip("\0\n ")
+            break
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return "%s, %d cores, %s, Python %d.%d" % (name, cores, platform.system(), sys.version_info[0], sys.version_info[1])
+
+
+def _count(value: Any) -> str:
+    return "{:,}".format(value) if isinstance(value, int) else "an unknown number of"

@@ -1,0 +1,186 @@
+"""The measurements behind ``carcloud bench``: stages, pull latency, and a reference to compare machines by."""
+
+import threading
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+import numpy as np
+
+from edge.errors import CarcloudError
+from edge.runtime.capture import NewestFrame
+from edge.runtime.pipeline import Pipeline, Result
+from edge.runtime.reconstructor import Box, Reconstructor
+from edge.runtime.sources import Frame, Source, open_source
+
+#: Results left out at the start: the first runs fill caches and start threads.
+WARM_UP = 5
+#: Side of the matrices of the reference loop, and how often they are multiplied.
+REFERENCE_SIZE, REFERENCE_LOOPS = 512, 16
+STAGES = ("capture", "crop", "network", "fusion")
+
+
+class Stage(NamedTuple):
+    """Milliseconds."""
+
+    median: float
+    p90: float
+
+
+class PipelineFigures(NamedTuple):
+    """stages: by name. fps: frames a second end to end. frames: how many were measured. points: median of a cloud."""
+
+    stages: Dict[str, Stage]
+    fps: float
+    frames: int
+    points: int
+
+
+class PullFigures(NamedTuple):
+    """What pull clients saw. latency: from publication to the decoded cloud. rate: clouds a second and client."""
+
+    clients: int
+    latency: Stage
+    rate: float
+    clouds: int
+
+
+class Repeated(Source):
+    """A source that is opened again when it ends, so that a short clip can be measured for long."""
+
+    def __init__(self, opener: Callable[[], Source]) -> None:
+        self._opener = opener
+        self._source = opener()
+        super().__init__(self._source.uri, self._source.on_demand)
+        self._seq = 0
+        self._stopped = False
+
+    def read(self) -> Optional[Frame]:
+        frame = self._source.read()
+        if frame is None and not self._stopped:
+            self._source.close()
+            self._source = self._opener()
+            frame = self._source.read()
+        if frame is None:
+            self.ending = self._source.ending
+            return None
+        self._seq += 1
+        return frame._replace(seq=self._seq)
+
+    def describe(self) -> str:
+        return self._source.describe()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._source.stop()
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def stage(values: List[float]) -> Stage:
+    """Median and 90th percentile; NaN of nothing."""
+    if not values:
+        return Stage(float("nan"), float("nan"))
+    return Stage(float(np.median(values)), float(np.percentile(values, 90)))
+
+
+def measure_pipeline(
+    uri: str, reconstructor: Reconstructor, box: Optional[Box], frames: int, on_frame: Callable[[int], None]
+) -> PipelineFigures:
+    """Run a source through the pipeline for ``frames`` results after the warm-up."""
+    stop = threading.Event()
+    results: List[Result] = []
+    times: List[float] = []
+
+    def sink(result: Result) -> None:
+        # Pictures are let go of: a hundred of them would fill a small device's memory.
+        results.append(result._replace(frame=result.frame[:1, :1]))
+        times.append(time.perf_counter())
+        on_frame(len(results))
+        if len(results) >= frames + WARM_UP:
+            stop.set()
+
+    with NewestFrame(Repeated(lambda: open_source(uri))) as newest:
+        Pipeline(newest, reconstructor, sink, box).run(stop)
+    if len(results) < frames + WARM_UP:
+        raise CarcloudError(
+            "%s gave %d frames only; bench needs %d" % (newest.source.uri, len(results), frames + WARM_UP)
+        )
+    kept = results[WARM_UP:]
+    elapsed = times[-1] - times[WARM_UP - 1]
+    stages = {name: stage([result.timings[name] for result in kept]) for name in STAGES}
+    points = int(np.median([len(result.reconstruction.cloud.points) for result in kept]))
+    return PipelineFigures(stages, len(kept) / elapsed, len(kept), points)
+
+
+def measure_pulls(
+    uri: str, reconstructor: Reconstructor, box: Optional[Box], clients: int, seconds: float
+) -> PullFigures:
+    """Serve the live pipeline on a loopback port and pull from it with so many clients, all in this process."""
+    from edge.server.app import create_app
+    from edge.server.hub import Hub
+    from edge.server.serving import Server
+
+    hub = Hub(max_waiting=clients + 1)
+    server = Server(create_app(hub), port=0)
+    stop = threading.Event()
+    latencies: List[List[float]] = [[] for _ in range(clients)]
+    errors: List[Exception] = []
+    with NewestFrame(Repeated(lambda: open_source(uri))) as newest:
+        pipeline = Pipeline(newest, reconstructor, hub.publish, box)
+        jobs = [lambda: pipeline.run(stop)] + [_puller(server.url, into, stop) for into in latencies]
+        threads = [threading.Thread(target=_guarded, args=(job, errors, stop), daemon=True) for job in jobs]
+        server.start()
+        try:
+            for thread in threads:
+                thread.start()
+            stop.wait(seconds)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+            hub.close()
+            server.stop()
+    if errors:
+        raise errors[0]
+    # The first cloud of a client pays for its connection.
+    values = [value for one in latencies for value in one[1:]]
+    if not values:
+        raise CarcloudError("no cloud was pulled in %g s; give more time: --seconds %g" % (seconds, seconds * 4))
+    return PullFigures(clients, stage(values), len(values) / seconds / clients, len(values))
+
+
+def time_reference() -> List[float]:
+    """Milliseconds of 512 x 512 float32 matrix products in NumPy: 0.27 GFLOP, on as many threads as its BLAS takes."""
+    rng = np.random.RandomState(0)
+    a, b = (rng.rand(REFERENCE_SIZE, REFERENCE_SIZE).astype(np.float32) for _ in range(2))
+    times = []
+    for _ in range(REFERENCE_LOOPS):
+        start = time.perf_counter()
+        np.matmul(a, b)
+        times.append((time.perf_counter() - start) * 1e3)
+    return times[WARM_UP:]
+
+
+def _puller(url: str, into: List[float], stop: threading.Event) -> Callable[[], Any]:
+    from edge.client.pull import PullClient
+    from edge.errors import ServerError
+
+    def pull() -> None:
+        with PullClient(url) as client:
+            while not stop.is_set():
+                try:
+                    packet = client.next(0.5)
+                except ServerError:  # nothing yet; a network may take longer than this for one frame
+                    continue
+                into.append(time.monotonic() * 1e3 - packet.published_us / 1e3)
+
+    return pull
+
+
+def _guarded(job: Callable[[], Any], errors: List[Exception], stop: threading.Event) -> None:
+    try:
+        job()
+    except Exception as error:  # noqa: BLE001  raised again in the main thread
+        errors.append(error)
+        stop.set()

@@ -1,0 +1,275 @@
+"""``carcloud reconstruct``: a photo, or a folder of photos, to point clouds on disk."""
+
+import argparse
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
+
+import edge
+from edge import settings
+from edge.cli.progress import Progress
+from edge.errors import CarcloudError, ImageError, SettingsError, SourceError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from edge.bundle import Bundle
+    from edge.runtime.reconstructor import Reconstruction, Reconstructor
+
+FORMATS = ("ply", "npz")
+SUMMARY = "summary.json"
+UNITS = "car length = 1"
+FRAME = "canonical: x forward, y left, z up, origin at the centre of the car's bounding box, longest edge 1"
+
+DESCRIPTION = """Make a 3-D point cloud of the car in each photo.
+
+Each photo gives one file in DIR, named like it, in the canonical frame: x forward, y left, z up, the car's length
+is 1. DIR/summary.json lists what became of every photo. Without --box the car is taken to fill the photo."""
+
+EPILOG = """examples:
+  carcloud reconstruct car.jpg --out clouds/
+  carcloud reconstruct photos/ --out clouds/ --format npz
+  carcloud reconstruct street.jpg --out clouds/ --box 420,180,600,320
+
+exit code: 0 if all went well, 1 if a photo of a folder failed (the rest was done), others as in the README.
+"""
+
+
+class Job(NamedTuple):
+    """name: of the photo. path: of the photo. output: name of the file it becomes."""
+
+    name: str
+    path: str
+    output: str
+
+
+def register(subparsers: Any) -> None:
+    """Add the ``reconstruct`` command."""
+    parser = subparsers.add_parser(
+        "reconstruct", help="photos in, a folder of point clouds out", description=DESCRIPTION, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("input", metavar="PHOTO_OR_FOLDER", help="a picture, or a folder (those below it are left out)")
+    parser.add_argument("--out", metavar="DIR", help="folder for the clouds and summary.json; made if missing")
+    parser.add_argument("--format", choices=FORMATS, default="ply", help="ply for viewers (default), npz for NumPy")
+    parser.add_argument("--overwrite", action="store_true", help="replace clouds of an earlier run")
+    settings.add_arguments(parser, ("bundle", "backend", "threads", "max_points", "box"))
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Reconstruct every photo; see ``DESCRIPTION``."""
+    chosen = settings.from_options(options)
+    if options.print_config:
+        print(settings.to_json(chosen), end="")
+        return 0
+    if not options.out:
+        raise SettingsError("nowhere to write; add --out DIR")
+    from edge.bundle import load_bundle
+    from edge.runtime.backends import open_backend
+    from edge.runtime.pipeline import stop_on_signals
+    from edge.runtime.reconstructor import Reconstructor
+
+    single = not os.path.isdir(options.input)
+    jobs = find_jobs(options.input, options.format)
+    bundle = load_bundle(chosen.bundle)
+    with open_backend(bundle, chosen.backend, chosen.threads) as backend, stop_on_signals() as stop:
+        reconstructor = Reconstructor(bundle, backend, chosen.max_points)
+        prepare_folder(options.out, [job.output for job in jobs] + [SUMMARY], options.overwrite)
+        summary = Summary(bundle, backend.detail, options.format)
+        progress = Progress(len(jobs), "reconstruct")
+        for count, job in enumerate(jobs, 1):
+            if stop.is_set():
+                break
+            try:
+                summary.add(job, *reconstruct_one(job, options.out, options.format, reconstructor, chosen.box))
+            except (ImageError, SettingsError) as error:
+                if single:
+                    raise
+                summary.fail(job, str(error))
+                progress.say("failed: %s" % error)
+            progress.update(count, job.name)
+        progress.close()
+        summary.write(os.path.join(options.out, SUMMARY), len(jobs), chosen.box)
+    print(summary.sentence(options.out))
+    return 130 if stop.is_set() else 1 if summary.failed else 0
+
+
+def find_jobs(source: str, extension: str) -> List[Job]:
+    """The photos of an argument and the file each becomes. Raises SourceError or ImageError if there is none."""
+    from edge.runtime.images import list_images, read_image
+
+    if "://" in source:
+        raise SourceError(
+            "reconstruct takes the path of a photo or folder, not %s; for streams use carcloud serve" % source
+        )
+    if os.path.isdir(source):
+        names = list_images(source)
+        return [Job(n, os.path.join(source, n), o) for n, o in zip(names, output_names(names, extension))]
+    read_image(source)  # refused before anything is made: an only photo that cannot be read leaves no folder behind
+    name = os.path.basename(source)
+    return [Job(name, source, output_names([name], extension)[0])]
+
+
+def output_names(names: List[str], extension: str) -> List[str]:
+    """One output name an image: ``a.jpg`` -> ``a.ply``; of ``a.jpg`` and ``a.png`` -> ``a.jpg.ply`` and ``a.png.ply``.
+
+    Compared without regard to case, for file systems that have none.
+    """
+    stems = [os.path.splitext(name)[0] for name in names]
+    while True:
+        seen: Dict[str, int] = {}
+        for stem in stems:
+            seen[stem.lower()] = seen.get(stem.lower(), 0) + 1
+        clash = [i for i, stem in enumerate(stems) if seen[stem.lower()] > 1 and stem != names[i]]
+        if not clash:
+            break
+        for index in clash:
+            stems[index] = names[index]
+    return ["%s.%s" % (stem, extension) for stem in stems]
+
+
+def prepare_folder(folder: str, outputs: List[str], overwrite: bool) -> None:
+    """Make the output folder. Raises SettingsError: it cannot be made, or holds files that would be replaced."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise SettingsError("cannot make the folder %s: %s; give another --out" % (folder, error.strerror))
+    if not os.access(folder, os.W_OK):
+        raise SettingsError("no permission to write into %s; give another --out" % folder)
+    there = [name for name in outputs if os.path.exists(os.path.join(folder, name))]
+    if there and not overwrite:
+        more = " and %d more" % (len(there) - 1) if len(there) > 1 else ""
+        raise SettingsError(
+            "%s%s exists already; add --overwrite to replace, or give another --out"
+            % (os.path.join(folder, there[0]), more)
+        )
+
+
+def reconstruct_one(
+    job: Job, folder: str, extension: str, reconstructor: "Reconstructor", box: Optional[Tuple[float, ...]]
+) -> Tuple["np.ndarray", "Reconstruction"]:
+    """Read, reconstruct and write one photo; returns the picture and what came of it.
+
+    Raises ImageError (unreadable, or the cloud cannot be written), SettingsError (box outside the photo).
+    """
+    from edge.runtime.images import read_image
+
+    image = read_image(job.path)
+    result = reconstructor.reconstruct(image, box)  # type: ignore[arg-type]
+    try:
+        write_cloud(os.path.join(folder, job.output), extension, job.name, image.shape, result, reconstructor.bundle)
+    except OSError as error:
+        raise ImageError("cannot write %s: %s" % (os.path.join(folder, job.output), error.strerror))
+    return image, result
+
+
+def write_cloud(
+    path: str, extension: str, name: str, shape: Tuple[int, ...], result: "Reconstruction", bundle: "Bundle"
+) -> None:
+    """Write one cloud with what is known about it."""
+    from edge.ply import write_npz, write_ply
+
+    digest = network_hash(bundle)
+    if extension == "ply":
+        notes = ("image %s" % name, "bundle %s %s" % (bundle.name, digest), "units %s" % UNITS, "frame %s" % FRAME)
+        write_ply(path, result.cloud, notes)
+        return
+    extra = {
+        "image": name,
+        "image_size": (shape[1], shape[0]),
+        "crop_box": result.crop_box,
+        "bundle": bundle.name,
+        "bundle_sha256": digest,
+        "length_prior_m": float(bundle.manifest.get("length_prior_m", float("nan"))),
+        "units": UNITS,
+        "frame": FRAME,
+    }
+    write_npz(path, result.cloud, extra)
+
+
+def network_hash(bundle: "Bundle") -> str:
+    """SHA-256 of the bundle's network."""
+    return str(bundle.manifest["files"]["reconstructor.onnx"]["sha256"])
+
+
+class Summary:
+    """What became of every photo, as ``summary.json``."""
+
+    def __init__(self, bundle: "Bundle", backend: str, extension: str) -> None:
+        self._bundle = bundle
+        self._backend = backend
+        self._format = extension
+        self._start = time.monotonic()
+        self._images: List[Dict[str, Any]] = []
+
+    @property
+    def failed(self) -> int:
+        """How many photos gave no cloud."""
+        return self._count("failed")
+
+    def add(self, job: Job, image: "np.ndarray", result: "Reconstruction") -> None:
+        """A photo that was read and run; status "empty" if the network saw no car in it."""
+        points = result.cloud.points
+        extents = None
+        if len(points):
+            low, high = points.min(0), points.max(0)
+            extents = {axis: [round(float(low[i]), 5), round(float(high[i]), 5)] for i, axis in enumerate("xyz")}
+        self._images.append({
+            "image": job.name,
+            "status": "ok" if len(points) else "empty",
+            "output": job.output,
+            "points": len(points),
+            "extents": extents,
+            "image_size": [int(image.shape[1]), int(image.shape[0])],
+            "crop_box": list(result.crop_box),
+            "timings_ms": {name: round(value, 3) for name, value in result.timings.items()},
+            "error": None,
+        })  # fmt: skip
+
+    def fail(self, job: Job, error: str) -> None:
+        """A photo that could not be read or run."""
+        self._images.append({"image": job.name, "status": "failed", "output": None, "points": 0, "error": error})
+
+    def write(self, path: str, found: int, box: Optional[Tuple[float, ...]]) -> None:
+        """Write the file, whole or not at all. found: photos there were, including those not reached."""
+        from edge.ply import atomic_file
+
+        seconds = time.monotonic() - self._start
+        document = {
+            "carcloud": edge.__version__,
+            "bundle": {"name": self._bundle.name, "network_sha256": network_hash(self._bundle)},
+            "backend": self._backend,
+            "format": self._format,
+            "frame": FRAME,
+            "units": UNITS,
+            "box": box,
+            "totals": {
+                "found": found,
+                "ok": self._count("ok"),
+                "empty": self._count("empty"),
+                "failed": self.failed,
+                "not_reached": found - len(self._images),
+                "points": sum(entry["points"] for entry in self._images),
+                "seconds": round(seconds, 3),
+            },
+            "images": self._images,
+        }
+        try:
+            with atomic_file(path) as handle:
+                handle.write((json.dumps(document, indent=1) + "\n").encode("utf-8"))
+        except OSError as error:
+            raise CarcloudError("cannot write %s: %s" % (path, error.strerror))
+
+    def sentence(self, folder: str) -> str:
+        """One line for the end of the run."""
+        text = "%d clouds in %s" % (self._count("ok") + self._count("empty"), folder)
+        if self._count("empty"):
+            text += ", %d of them empty (the network saw no car)" % self._count("empty")
+        if self.failed:
+            text += "; %d photos failed, see %s" % (self.failed, os.path.join(folder, SUMMARY))
+        return text
+
+    def _count(self, status: str) -> int:
+        return sum(entry["status"] == status for entry in self._images)

@@ -1,0 +1,192 @@
+"""``carcloud serve``: camera or clip in, live page out."""
+
+import argparse
+import logging
+import os
+import sys
+import threading
+from typing import Any, Optional, Tuple
+from urllib.parse import quote
+
+import edge
+from edge import bundle as bundles
+from edge.cli.progress import Progress
+from edge.client.check import run_check
+from edge.client.pull import PullClient
+from edge.errors import CarcloudError, SourceError
+from edge.runtime.backends import open_backend
+from edge.runtime.capture import NewestFrame
+from edge.runtime.pipeline import Pipeline, stop_on_signals
+from edge.runtime.reconstructor import Reconstructor
+from edge.runtime.sources import open_source
+from edge.server.app import ServerSettings, create_app
+from edge.server.auth import check_bind, is_loopback, load_token
+from edge.server.hub import Hub, State
+from edge.server.serving import Server
+from edge.settings import Settings, add_arguments, from_options, to_json
+
+LOG = logging.getLogger("carcloud.serve")
+#: The clip that ships with the package and plays when no source is given.
+DEMO_CLIP = os.path.join(os.path.dirname(os.path.abspath(edge.__file__)), "clips", "demo.mp4")
+#: The settings this command has flags for: all.
+SETTINGS = Settings._fields
+
+EXAMPLES = """examples:
+  carcloud serve                                   the demo clip, page on http://127.0.0.1:8000/
+  carcloud serve --source v4l2:///dev/video0       a USB camera
+  carcloud serve --source file://drive.mp4?loop=1 --box 420,180,600,320
+  carcloud serve --host 0.0.0.0 --token-file ~/.carcloud-token
+                                                   for other machines; the token is made on first use
+"""
+
+
+def register(subparsers: Any) -> None:
+    """Add the ``serve`` command to the command line."""
+    parser = subparsers.add_parser(
+        "serve", help="live page: a camera or clip in, the car's point cloud in the browser out",
+        description="Reconstruct the car in a camera picture or clip and show its point cloud on a page.",
+        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser, SETTINGS)
+    parser.add_argument("--check", type=int, metavar="N", help="pull N clouds from the server itself, check them, stop")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until a signal (exit code 0), or until ``--check`` is through (0 or 1)."""
+    settings = from_options(options)
+    if options.print_config:
+        print(to_json(settings), end="")
+        return 0
+    uri = settings.source or demo_uri()
+    token, fresh = _token(settings.token_file)
+    check_bind(settings.host, token, settings.no_auth)
+    hub = Hub(settings.max_clients, settings.jpeg_quality)
+    bundle = bundles.load_bundle(settings.bundle)
+    with stop_on_signals() as stop, Stream(hub, bundle, uri, settings, stop) as stream:
+        app = create_app(hub, ServerSettings(
+            settings.host, token, settings.no_auth, settings.allow_hosts, settings.camera_preview,
+            stream.source.uri, bundle.name))
+        server = Server(app, settings.host, settings.port)
+        try:
+            server.start()
+            _announce(server, stream, bundle, settings, token, fresh)
+            stream.start()
+            if options.check is not None:
+                progress = Progress(options.check, "check")
+                client = PullClient(server.url, token)
+                return run_check(client, options.check, stream.raise_if_hopeless, progress.update)
+            print("Ctrl-C stops.", flush=True)
+            while not stop.wait(0.2):
+                stream.raise_if_hopeless()
+            print("stopping", flush=True)
+            return 0
+        finally:
+            hub.close()
+            server.stop()
+
+
+def demo_uri() -> str:
+    """The bundled clip, looped. Raises SourceError if it is not installed."""
+    if not os.path.isfile(DEMO_CLIP):
+        raise SourceError(
+            "the demo clip %s is not installed; give a source of your own, or the built-in drawing: "
+            "--source synthetic://car" % DEMO_CLIP
+        )
+    return "file://%s?loop=1" % quote(DEMO_CLIP)
+
+
+def _token(path: Optional[str]) -> Tuple[Optional[str], bool]:
+    """The token and whether its file was made just now."""
+    if path is None:
+        return None, False
+    path = os.path.expanduser(path)
+    fresh = not os.path.exists(path)
+    return load_token(path), fresh
+
+
+def _announce(
+    server: Server, stream: "Stream", bundle: bundles.Bundle, settings: Settings, token: Optional[str], fresh: bool
+) -> None:
+    """Say what runs and where to look. A token appears once, when its file was made."""
+    page = server.url
+    if token is not None:
+        page += "#token=%s" % (token if fresh else "TOKEN   (TOKEN is the word in %s)" % settings.token_file)
+    print("carcloud %s" % edge.__version__)
+    print("  source   %s" % stream.source.describe())
+    print("  bundle   %s" % bundle.name)
+    print("  backend  %s" % stream.backend.detail)
+    print("  page     %s" % page)
+    if settings.no_auth and token is None and not is_loopback(settings.host):
+        print("  warning  --no-auth: everybody who reaches this machine sees the camera")
+    sys.stdout.flush()
+
+
+class Stream:
+    """Source, network, capture and pipeline in threads; what becomes of them is told to the hub in words.
+
+    Opens source and network at once (raises SourceError, BackendError); give them back with ``with``.
+    failure: the error that ended the stream, or None.
+    """
+
+    def __init__(
+        self, hub: Hub, bundle: bundles.Bundle, uri: str, settings: Settings, stop: threading.Event
+    ) -> None:
+        self.failure: Optional[Exception] = None
+        self._hub = hub
+        self._stop = stop
+        self._box = settings.box
+        self._newest: Optional[NewestFrame] = None
+        self._thread: Optional[threading.Thread] = None
+        self.source = open_source(uri)
+        try:
+            self.backend = open_backend(bundle, settings.backend, settings.threads)
+        except CarcloudError:
+            self.source.close()
+            raise
+        self._reconstructor = Reconstructor(bundle, self.backend, settings.max_points)
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start capturing and reconstructing."""
+        self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._newest = NewestFrame(self.source)
+            sentence = Pipeline(self._newest, self._reconstructor, self._hub.publish, self._box).run(self._stop)
+            self._hub.set_state(State.STOPPED if self._stop.is_set() else State.ENDED, sentence)
+        except SourceError as error:
+            self.failure = error
+            self._hub.set_state(State.LOST, str(error))
+        except CarcloudError as error:
+            self.failure = error
+            self._hub.set_state(State.FAILED, str(error))
+        except Exception as error:  # noqa: BLE001
+            # A bug. The server must not go on as if nothing were wrong, and the traceback must not get lost.
+            LOG.exception("event=pipeline_died")
+            self.failure = error
+            self._hub.set_state(State.FAILED, "the pipeline died of %r; the console has the details" % error)
+        if not self._stop.is_set() and self._hub.newest is not None:
+            print("stream: %s" % self._hub.status().message, flush=True)
+
+    def raise_if_hopeless(self) -> None:
+        """Raise what ended the stream if it never gave a cloud: then there is nothing to look at."""
+        if self.failure is not None and self._hub.newest is None:
+            raise self.failure
+
+    def close(self) -> None:
+        """Stop the threads, give back source and network."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._newest is not None:
+            self._newest.close()
+        else:
+            self.source.close()
+        self.backend.close()

@@ -1,0 +1,31 @@
+"""The interface of a backend."""
+
+from types import TracebackType
+from typing import Dict, Optional, Type
+
+import numpy as np
+
+
+class Backend:
+    """Runs one network. Not safe for use by two threads at once: each thread opens its own.
+
+    name: what ``--backend`` calls it. detail: version and device, for people.
+    """
+
+    name = ""
+    detail = ""
+
+    def run(self, inputs: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+        """Tensors by name in, tensors by name out. Raises BackendError if the network refuses the inputs."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Free what the network holds; the backend cannot be used afterwards. May be called twice."""
+
+    def __enter__(self) -> "Backend":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()

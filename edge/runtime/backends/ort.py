@@ -1,0 +1,103 @@
+"""ONNX Runtime on the CPU: the backend that runs anywhere, and the reference the others are compared with."""
+
+import sys
+from typing import Any, Dict, List, Optional, Tuple, Type
+
+import numpy as np
+
+from edge.bundle import Bundle
+from edge.errors import BackendError
+from edge.runtime.backends.base import Backend
+
+PROVIDER = "CPUExecutionProvider"
+#: The file of the bundle this backend runs.
+NETWORK = "reconstructor.onnx"
+
+
+def install_hint(version: Optional[Tuple[int, ...]] = None) -> str:
+    """The command that installs onnxruntime on this Python: 1.10.0 is the last one for 3.6."""
+    version = sys.version_info[:3] if version is None else version
+    return "python3 -m pip install onnxruntime" + ("==1.10.0" if version < (3, 7) else "")
+
+
+def import_onnxruntime() -> Any:
+    """The onnxruntime module. Raises BackendError with the command that installs it."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError(
+            "backend ort needs onnxruntime, which does not import (%s). Type: %s" % (error, install_hint())
+        )
+    return onnxruntime
+
+
+def runtime_errors(runtime: Any) -> Tuple[Type[Exception], ...]:
+    """What onnxruntime raises: a dozen classes of its own without a common base, and two of Python's."""
+    own = vars(runtime.capi.onnxruntime_pybind11_state).values()
+    return (RuntimeError, ValueError) + tuple(c for c in own if isinstance(c, type) and issubclass(c, Exception))
+
+
+class OrtBackend(Backend):
+    """The bundle's FP32 network in ONNX Runtime.
+
+    threads: CPU threads, 0 for one per core.
+    Raises BackendError: onnxruntime missing, file refused, names or shapes other than the manifest's.
+    """
+
+    name = "ort"
+
+    def __init__(self, bundle: Bundle, threads: int = 0) -> None:
+        runtime = import_onnxruntime()
+        path = bundle.file(NETWORK)
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            session = runtime.InferenceSession(path, sess_options=options, providers=[PROVIDER])
+        except runtime_errors(runtime) as error:
+            raise BackendError(
+                "onnxruntime %s refuses %s (%s); export the bundle again, with opset 13"
+                % (runtime.__version__, path, error)
+            )
+        # onnxruntime drops a provider it cannot start and goes on without a word; what runs is what counts.
+        if session.get_providers() != [PROVIDER]:
+            raise BackendError(
+                "onnxruntime runs %s instead of %s; type: %s" % (session.get_providers(), PROVIDER, install_hint())
+            )
+        size = bundle.input_size
+        _check_tensor(path, "input", session.get_inputs(), bundle.input_name, (1, 3, size, size))
+        _check_tensor(path, "output", session.get_outputs(), bundle.output_name, bundle.output_shape)
+        self._session: Any = session
+        self._errors = runtime_errors(runtime)
+        self._outputs = [bundle.output_name]
+        self.detail = "onnxruntime %s, CPU, %s" % (
+            runtime.__version__,
+            "%d threads" % threads if threads else "one thread per core",
+        )
+
+    def run(self, inputs: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+        if self._session is None:
+            raise BackendError("this backend was closed; open it again")
+        try:
+            values = self._session.run(self._outputs, inputs)
+        except self._errors as error:
+            raise BackendError("the network refused its input: %s" % error)
+        return dict(zip(self._outputs, values))
+
+    def close(self) -> None:
+        self._session = None
+
+
+def _check_tensor(path: str, role: str, found: List[Any], name: str, shape: Tuple[int, ...]) -> None:
+    names = [tensor.name for tensor in found]
+    if name not in names:
+        raise BackendError(
+            "%s has %s %s and its manifest says %s; export the bundle again" % (path, role, ", ".join(names), name)
+        )
+    real = tuple(found[names.index(name)].shape)
+    if real != shape:
+        raise BackendError(
+            "%s has %s %s of shape %s and its manifest says %s; export the bundle again"
+            % (path, role, name, real, shape)
+        )

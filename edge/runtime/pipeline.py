@@ -1,0 +1,134 @@
+"""Frames in, results out, until the source ends or somebody says stop."""
+
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional
+
+import numpy as np
+
+from edge.runtime.capture import NewestFrame
+from edge.runtime.reconstructor import Box, Reconstruction, Reconstructor
+from edge.runtime.sources import Frame
+
+#: How often a waiting pipeline looks at its stop event, seconds.
+POLL_S = 0.2
+#: Weight of the newest interval in the running rate.
+SMOOTHING = 0.1
+
+
+class Result(NamedTuple):
+    """What one frame gave.
+
+    seq: of the frame, within its source. frame: (H, W, 3) uint8 BGR, the camera picture; do not write to it.
+    timings: milliseconds for "capture" (waiting for the frame), "crop", "network", "fusion".
+    captured: ``time.monotonic()`` seconds. name: the frame's file name or "". rate: results a second, running mean.
+    """
+
+    seq: int
+    frame: np.ndarray
+    reconstruction: Reconstruction
+    timings: Dict[str, float]
+    captured: float
+    name: str = ""
+    rate: float = 0.0
+
+
+class Rate:
+    """Running mean (exponential) of the time between events, as events a second."""
+
+    def __init__(self, smoothing: float = SMOOTHING) -> None:
+        self._smoothing = smoothing
+        self._last: Optional[float] = None
+        self._period = 0.0
+
+    def tick(self, now: float) -> float:
+        """Count an event at ``now`` seconds; returns the new rate, 0 before the second event."""
+        if self._last is not None:
+            period = now - self._last
+            self._period = period if self._period == 0 else self._period + self._smoothing * (period - self._period)
+        self._last = now
+        return self.value
+
+    @property
+    def value(self) -> float:
+        """Events a second."""
+        return 1.0 / self._period if self._period > 0 else 0.0
+
+
+class Pipeline:
+    """Runs the reconstructor on the newest frame, again and again, and hands each Result to ``sink``.
+
+    sink: called in the pipeline's thread; should return soon, its time is not counted in any stage.
+    """
+
+    def __init__(
+        self,
+        newest: NewestFrame,
+        reconstructor: Reconstructor,
+        sink: Callable[[Result], Any],
+        box: Optional[Box] = None,
+    ) -> None:
+        self._newest = newest
+        self._reconstructor = reconstructor
+        self._sink = sink
+        self._box = box
+        self._rate = Rate()
+        self.processed = 0
+
+    @property
+    def rate(self) -> float:
+        """Results a second, running mean."""
+        return self._rate.value
+
+    def run(self, stop: threading.Event) -> str:
+        """Work until ``stop`` is set or the source ends; returns the sentence that says which.
+
+        Raises SourceError (the camera vanished), BackendError, SettingsError (box outside the picture).
+        Does not close anything: who opened the source and the backend closes them.
+        """
+        seq = 0
+        while not stop.is_set():
+            start = time.perf_counter()
+            frame = self._wait(seq, stop)
+            if frame is None:
+                break
+            self._process(frame, (time.perf_counter() - start) * 1e3)
+            seq = frame.seq
+        return "stopped" if stop.is_set() else self._newest.source.ending
+
+    def _wait(self, after_seq: int, stop: threading.Event) -> Optional[Frame]:
+        while not stop.is_set():
+            frame = self._newest.get(after_seq, POLL_S)
+            if frame is not None or self._newest.ended:
+                return frame
+        return None
+
+    def _process(self, frame: Frame, waited: float) -> None:
+        reconstruction = self._reconstructor.reconstruct(frame.image, self._box)
+        timings = dict(reconstruction.timings, capture=waited)
+        self.processed += 1
+        rate = self._rate.tick(time.monotonic())
+        self._sink(Result(frame.seq, frame.image, reconstruction, timings, frame.captured, frame.name, rate))
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; the old handlers come back afterwards. Main thread only.
+
+    A second signal while the first is being obeyed raises KeyboardInterrupt, for a shutdown that hangs.
+    """
+    stop = threading.Event()
+
+    def obey(number: int, frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    old = {number: signal.signal(number, obey) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,122 @@
+"""One picture of a car to one point cloud: crop, network, fusion, each timed."""
+
+import time
+from typing import Dict, NamedTuple, Optional, Tuple
+
+import cv2
+import numpy as np
+
+from edge.bundle import Bundle
+from edge.errors import SettingsError
+from edge.geometry import Cloud, fuse, square_box
+from edge.runtime.backends import Backend
+
+#: x, y, width, height in pixels.
+Box = Tuple[float, float, float, float]
+
+
+class Reconstruction(NamedTuple):
+    """What one picture gave.
+
+    cloud: canonical frame. crop_box: left, top, side in pixels of the square the network saw, which may
+    leave the picture. timings: milliseconds for "crop", "network" and "fusion".
+    """
+
+    cloud: Cloud
+    crop_box: Tuple[int, int, int]
+    timings: Dict[str, float]
+
+
+class Reconstructor:
+    """Crops, runs the network, fuses. Reuses its buffers, so it belongs to one thread.
+
+    max_points: upper limit of a cloud's size, 0 for none.
+    """
+
+    def __init__(self, bundle: Bundle, backend: Backend, max_points: int = 16384) -> None:
+        self.bundle = bundle
+        self.backend = backend
+        self.max_points = max_points
+        self._input = np.empty((1, 3, bundle.input_size, bundle.input_size), np.float32)
+
+    def reconstruct(self, image_bgr: np.ndarray, box: Optional[Box] = None) -> Reconstruction:
+        """The cloud of the car in one picture.
+
+        image_bgr: (H, W, 3) uint8. box: the car's box; without one the car is taken to fill the picture.
+        Raises SettingsError for a box without area or outside the picture, BackendError from the network.
+        """
+        start = time.perf_counter()
+        square = crop_box(image_bgr.shape[1], image_bgr.shape[0], box, self.bundle.margin)
+        crop = crop_square(image_bgr, square, self.bundle.input_size)
+        normalise(crop, self.bundle.mean, self.bundle.std, self._input[0])
+        cropped = time.perf_counter()
+        maps = self.backend.run({self.bundle.input_name: self._input})[self.bundle.output_name]
+        computed = time.perf_counter()
+        cloud = fuse(maps[0], self.bundle.views, self.bundle.threshold, self.max_points)
+        fused = time.perf_counter()
+        timings = {
+            "crop": (cropped - start) * 1e3,
+            "network": (computed - cropped) * 1e3,
+            "fusion": (fused - computed) * 1e3,
+        }
+        return Reconstruction(cloud, square, timings)
+
+
+def crop_box(width: int, height: int, box: Optional[Box], margin: float) -> Tuple[int, int, int]:
+    """Left, top and side of the square shown to the network, whole pixels; may leave the picture.
+
+    Without a box it is the smallest square around the whole picture, with no margin.
+    Raises SettingsError for a box without area or outside the picture.
+    """
+    if box is None:
+        left, top, side = square_box((0, 0, width, height), 0.0)
+    else:
+        x, y, w, h = box
+        if w <= 0 or h <= 0:
+            raise SettingsError("box %s has no area; give --box x,y,width,height in pixels" % _text(box))
+        if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+            raise SettingsError(
+                "box %s lies outside the picture, which is %d x %d; give --box x,y,width,height in its pixels"
+                % (_text(box), width, height)
+            )
+        left, top, side = square_box(box, margin)
+    return int(np.floor(left + 0.5)), int(np.floor(top + 0.5)), max(1, int(np.floor(side + 0.5)))
+
+
+def crop_square(image: np.ndarray, square: Tuple[int, int, int], size: int) -> np.ndarray:
+    """Cut a square from a picture and scale it to ``size``; the border is repeated outside the picture.
+
+    image: (H, W, 3) uint8. Returns (size, size, 3) uint8. The square must overlap the picture.
+    The part inside is scaled first and padded afterwards: a panorama costs no panorama-sized copy.
+    """
+    left, top, side = square
+    height, width = image.shape[:2]
+    x0, x1 = max(left, 0), min(left + side, width)
+    y0, y1 = max(top, 0), min(top + side, height)
+    scale = size / float(side)
+    # Where the part inside the picture lands in the crop, at least one pixel wide and high.
+    u0, u1 = _span((x0 - left) * scale, (x1 - left) * scale, size)
+    v0, v1 = _span((y0 - top) * scale, (y1 - top) * scale, size)
+    inside = cv2.resize(image[y0:y1, x0:x1], (u1 - u0, v1 - v0), interpolation=cv2.INTER_AREA)
+    if inside.shape[:2] == (size, size):
+        return inside
+    return cv2.copyMakeBorder(inside, v0, size - v1, u0, size - u1, cv2.BORDER_REPLICATE)
+
+
+def normalise(crop_bgr: np.ndarray, mean: np.ndarray, std: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """BGR bytes (S, S, 3) to RGB planes, ``(value / 255 - mean) / std``, written to ``out`` (3, S, S) float32."""
+    for channel in range(3):
+        plane = out[channel]
+        # dtype is given because NumPy 1.19 would compute uint8 x scalar in half precision.
+        np.multiply(crop_bgr[:, :, 2 - channel], 1.0 / (255.0 * float(std[channel])), out=plane, dtype=np.float32)
+        plane -= np.float32(mean[channel] / std[channel])
+    return out
+
+
+def _span(start: float, end: float, size: int) -> Tuple[int, int]:
+    first = min(int(np.floor(start + 0.5)), size - 1)
+    return first, min(size, max(first + 1, int(np.floor(end + 0.5))))
+
+
+def _text(box: Box) -> str:
+    return ",".join("%g" % value for value in box)

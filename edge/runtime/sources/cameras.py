@@ -1,0 +1,141 @@
+"""Cameras: USB through Video4Linux, CSI through GStreamer, and RTSP streams."""
+
+import os
+import stat
+import time
+from typing import Any, Callable, List, Optional
+
+import cv2
+
+from edge.errors import SourceError
+from edge.runtime.sources import gstreamer
+from edge.runtime.sources.base import Frame, Source
+from edge.runtime.sources.uri import Parameters, SourceUri
+
+#: FOURCC of motion JPEG, as cv2 numbers it.
+MJPG = int.from_bytes(b"MJPG", "little")
+#: So many reads in a row may fail, with so many seconds between them, before the camera counts as gone.
+FAILED_READS = 10
+FAILED_READ_WAIT = 0.1
+#: An RTSP camera must answer within so many milliseconds (OpenCV waits 30 s by itself).
+RTSP_TIMEOUT_MS = 8000
+
+
+class CameraSource(Source):
+    """A live ``cv2.VideoCapture``. A camera has no end: ``read`` gives a frame, raises SourceError, or was stopped.
+
+    capture: an opened ``cv2.VideoCapture``. what: for people. hint: what to do when it vanishes.
+    """
+
+    def __init__(self, uri: str, what: str, capture: Any, hint: str, wait: float = FAILED_READ_WAIT) -> None:
+        super().__init__(uri)
+        self._what = what
+        self._capture = capture
+        self._hint = hint
+        self._wait = wait
+        self._seq = 0
+        self._stopped = False
+
+    def read(self) -> Optional[Frame]:
+        for _ in range(FAILED_READS):
+            if self._stopped:
+                self.ending = "%s was stopped" % self.uri
+                return None
+            found, image = self._capture.read()
+            if found and image is not None:
+                self._seq += 1
+                return Frame(image, self._seq, time.monotonic(), "")
+            time.sleep(self._wait)
+        raise SourceError(
+            "%s gives no picture any more: it vanished after %d frames (%d reads failed in a row). %s"
+            % (self._what, self._seq, FAILED_READS, self._hint)
+        )
+
+    def describe(self) -> str:
+        width, height = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH), self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        return "%s, %d x %d, %.4g frames/s" % (self._what, width, height, self._capture.get(cv2.CAP_PROP_FPS))
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+def open_v4l2(uri: SourceUri) -> Source:
+    """``v4l2:///dev/video0?width=640&height=480&fps=30``: MJPG, because raw 720p over USB 2 drops to 5-10 frames/s.
+
+    Raises SourceError: no such device, no permission, busy.
+    """
+    parameters = Parameters(uri, ("width", "height", "fps"))
+    width, height = parameters.integer("width", 640, 16, 8192), parameters.integer("height", 480, 16, 8192)
+    fps = parameters.integer("fps", 30, 1, 240)
+    device = uri.target
+    if not os.path.exists(device):
+        raise SourceError("there is no camera %s; this machine has %s" % (device, ", ".join(video_devices()) or "none"))
+    if not stat.S_ISCHR(os.stat(device).st_mode):
+        raise SourceError("%s is no camera device; cameras are called /dev/video0 or /dev/v4l/by-id/..." % device)
+    if not os.access(device, os.R_OK | os.W_OK):
+        raise SourceError("no permission for %s; type: sudo usermod -aG video $USER, then log in again" % device)
+    capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
+    if not capture.isOpened():
+        raise SourceError("camera %s does not open; does another program hold it? Type: fuser %s" % (device, device))
+    capture.set(cv2.CAP_PROP_FOURCC, MJPG)
+    capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
+    capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+    capture.set(cv2.CAP_PROP_FPS, fps)
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # one stale frame at most
+    return CameraSource(uri.text, "camera %s" % device, capture, "Check its cable and start again")
+
+
+def open_csi(uri: SourceUri, opener: Optional[Callable[[str], Any]] = None) -> Source:
+    """``csi://0?width=1280&height=720&fps=30&flip=0&sensor=imx219``: a Jetson's camera connector.
+
+    Raises SourceError: unknown sensor mode, OpenCV without GStreamer, missing GStreamer element, camera taken.
+    opener: makes a capture of a pipeline string; OpenCV's GStreamer backend unless given.
+    """
+    parameters = Parameters(uri, ("width", "height", "fps", "flip", "sensor"))
+    if not uri.target.isdigit():
+        raise SourceError("source %s: the camera is a number; write csi://0" % uri.text)
+    sensor = uri.query.get("sensor", "imx219")
+    width, height = parameters.integer("width", 1280, 16, 8192), parameters.integer("height", 720, 16, 8192)
+    fps = parameters.integer("fps", 30, 1, 240)
+    gstreamer.check_sensor_mode(sensor, width, height, fps)
+    pipeline = gstreamer.csi_pipeline(int(uri.target), width, height, fps, parameters.integer("flip", 0, 0, 7))
+    # Both checks come first: with an element missing, OpenCV 4.6 was seen to hang for ever instead of failing.
+    gstreamer.check_opencv()
+    gstreamer.check_elements(pipeline)
+    capture = (opener or _open_gstreamer)(pipeline)
+    hint = (
+        "Check its ribbon cable; if it was unplugged or a program crashed, type: sudo systemctl restart nvargus-daemon"
+    )
+    if not capture.isOpened():
+        raise SourceError("CSI camera %s does not open. %s" % (uri.target, hint))
+    return CameraSource(uri.text, "CSI camera %s" % uri.target, capture, hint)
+
+
+def open_rtsp(uri: SourceUri, opener: Optional[Callable[[str], Any]] = None) -> Source:
+    """``rtsp://user:password@camera/stream``: passed to OpenCV's FFmpeg as it is; messages show it redacted."""
+    capture = (opener or _open_ffmpeg)(uri.target)
+    if not capture.isOpened():
+        raise SourceError(
+            "%s does not open; check the address, the user name and password, and that the camera is on" % uri.text
+        )
+    return CameraSource(uri.text, uri.text, capture, "Check the camera and the network, then start again")
+
+
+def video_devices() -> List[str]:
+    """Device files of the cameras Linux knows."""
+    names = os.listdir("/dev") if os.path.isdir("/dev") else []
+    return sorted("/dev/" + name for name in names if name.startswith("video") and name[5:].isdigit())
+
+
+def _open_gstreamer(pipeline: str) -> Any:
+    return cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
+
+
+def _open_ffmpeg(address: str) -> Any:
+    if not hasattr(cv2, "CAP_PROP_OPEN_TIMEOUT_MSEC"):
+        return cv2.VideoCapture(address, cv2.CAP_FFMPEG)  # before OpenCV 4.5.2; waits 30 s by itself
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, RTSP_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, RTSP_TIMEOUT_MS]
+    return cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)

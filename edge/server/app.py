@@ -1,0 +1,236 @@
+"""The Flask application: the pull API, the snapshots, the static page. Only GET, no sessions, no request bodies."""
+
+import json
+import math
+import re
+import time
+from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Tuple, Type
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+import edge
+from edge import ply
+from edge.errors import CarcloudError
+from edge.server import auth
+from edge.server.hub import Busy, Hub, Slot, State
+from edge.server.page import load_page
+
+#: Longest time a request may wait for a frame, seconds; proxies and browsers give up after 60.
+LONGEST_WAIT = 30.0
+#: What the page needs, and nothing else: no inline script or style, no other origin, no frame around it.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+#: Reachable without a token: the page itself (it holds no data and asks for the token), and the probes.
+OPEN_PATHS = ("/", "/healthz", "/readyz")
+
+
+class ServerSettings(NamedTuple):
+    """What the application needs to know besides the hub.
+
+    host: the bind address. token: wanted on every data route, or None. no_auth: the user asked for an open server.
+    allow_hosts: further names of this machine. camera_preview: whether the camera picture may be seen.
+    source, bundle: shown in the status.
+    """
+
+    host: str = "127.0.0.1"
+    token: Optional[str] = None
+    no_auth: bool = False
+    allow_hosts: Tuple[str, ...] = ()
+    camera_preview: bool = True
+    source: str = ""
+    bundle: str = ""
+
+
+class Refusal(Exception):
+    """A request that gets an error status and a sentence."""
+
+    def __init__(self, code: int, sentence: str, headers: Optional[Dict[str, str]] = None) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.headers = headers or {}
+
+
+def create_app(hub: Hub, settings: ServerSettings = ServerSettings()) -> Flask:
+    """The WSGI application over a hub. Raises ServerError for a non-loopback host without a token."""
+    auth.check_bind(settings.host, settings.token, settings.no_auth)
+    app = Flask("carcloud", static_folder=None, template_folder=None)
+    names = auth.allowed_hosts(settings.host, settings.allow_hosts)
+    app.before_request(lambda: _guard(settings, names))
+    app.after_request(_secure)
+    _handle(app, Refusal, lambda error: _error(error.code, str(error), error.headers))
+    _handle(app, Busy, lambda _: _error(
+        503, "%d clients wait already; try again in a second" % hub.max_waiting, {"Retry-After": "1"}))
+    _handle(app, HTTPException, lambda error: _error(error.code or 500, "%s: %s" % (request.path, error.name)))
+
+    def failed(error: CarcloudError) -> Response:
+        hub.record_error(str(error))
+        return _error(500, str(error))
+
+    _handle(app, CarcloudError, failed)
+    _add_frames(app, hub, settings.camera_preview)
+    _add_state(app, hub, settings)
+    _add_page(app)
+    return app
+
+
+def _handle(app: Flask, kind: Type[Exception], handler: Callable[[Any], Response]) -> None:
+    app.register_error_handler(kind, handler)
+
+
+def _guard(settings: ServerSettings, names: FrozenSet[str]) -> None:
+    """Before each request: the Host header, then the token. Raises Refusal."""
+    if not auth.host_allowed(request.headers.get("Host", ""), names):
+        raise Refusal(403, "this server does not answer to the name %r; open it by its address, or start it with "
+                           "--allow-host NAME" % auth.split_port(request.headers.get("Host", "")))
+    if "token" in request.args:
+        raise Refusal(400, "a token in an address ends up in logs; send it as the header Authorization: Bearer TOKEN")
+    if settings.token is None or request.path in OPEN_PATHS or request.path.startswith("/static/"):
+        return
+    if not auth.token_matches(request.headers.get("Authorization"), settings.token):
+        raise Refusal(401, "this server wants its token: send Authorization: Bearer TOKEN, or open the page with "
+                           "#token=TOKEN at the end of its address", {"WWW-Authenticate": "Bearer"})
+
+
+def _secure(response: Response) -> Response:
+    """After each request: the security headers, and no cache unless the route says otherwise."""
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _error(code: int, sentence: str, headers: Optional[Dict[str, str]] = None) -> Response:
+    response = Response(json.dumps({"error": sentence}) + "\n", code, mimetype="application/json")
+    response.headers.extend(headers or {})
+    return response
+
+
+def _number(name: str, default: float, low: float, high: float) -> float:
+    """A number from the query string. Raises Refusal (400) for anything else."""
+    text = request.args.get(name)
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise Refusal(400, "%s=%s is not a number from %g to %g" % (name, text[:40], low, high))
+    return value
+
+
+def _whole(name: str, default: int) -> int:
+    text = request.args.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch("[0-9]{1,16}", text):
+        raise Refusal(400, "%s=%s is not a sequence number: a whole number, 0 or more" % (name, text[:40]))
+    return int(text)
+
+
+def _pull(hub: Hub) -> Optional[Slot]:
+    """The frame a pull request asks for: ``?after=SEQ&timeout=SECONDS``."""
+    slot = hub.wait(_whole("after", 0), _number("timeout", 10.0, 0.0, LONGEST_WAIT))
+    if slot is None and hub.closed:
+        raise Refusal(503, "the server is stopping", {"Retry-After": "2"})
+    return slot
+
+
+def _frame_response(slot: Slot, body: bytes, mimetype: str) -> Response:
+    """A frame's bytes with its number, its age when it leaves, and the milliseconds of each stage."""
+    response = Response(body, mimetype=mimetype)
+    response.headers["X-Seq"] = str(slot.seq)
+    response.headers["X-Age-Ms"] = "%.1f" % (slot.age * 1e3)
+    response.headers["Server-Timing"] = ", ".join("%s;dur=%.2f" % item for item in slot.timings().items())
+    return response
+
+
+def _add_frames(app: Flask, hub: Hub, camera_preview: bool) -> None:
+    """The routes that carry data of a frame."""
+
+    @app.route("/api/v1/cloud")
+    def cloud() -> Response:
+        slot = _pull(hub)
+        if slot is None:
+            return Response(status=204)
+        return _frame_response(slot, slot.cloud(), "application/octet-stream")
+
+    @app.route("/camera.jpg")
+    def camera() -> Response:
+        if not camera_preview:
+            raise Refusal(404, "the camera picture is switched off; start the server without --no-camera-preview")
+        slot = _pull(hub)
+        if slot is None:
+            return Response(status=204)
+        response = _frame_response(slot, slot.jpeg(), "image/jpeg")
+        height, width = slot.result.frame.shape[:2]
+        response.headers["X-Image-Size"] = "%d,%d" % (width, height)
+        response.headers["X-Crop"] = "%d,%d,%d" % tuple(slot.result.reconstruction.crop_box)
+        return response
+
+    @app.route("/cloud.ply")
+    def cloud_ply() -> Response:
+        slot = hub.newest
+        if slot is None:
+            raise Refusal(404, "there is no cloud yet: the stream has not given its first frame")
+        response = _frame_response(slot, ply.to_bytes(slot.result.reconstruction.cloud), "application/octet-stream")
+        response.headers["Content-Disposition"] = 'attachment; filename="carcloud-%d.ply"' % slot.seq
+        return response
+
+
+def _add_state(app: Flask, hub: Hub, settings: ServerSettings) -> None:
+    """The routes that say how the stream is."""
+    started = time.monotonic()
+    warnings = []
+    if settings.no_auth and not auth.is_loopback(settings.host):
+        warnings.append("--no-auth: everybody who reaches this machine sees the camera")
+
+    @app.route("/api/v1/status")
+    def status() -> Response:
+        now = hub.status()
+        facts = {
+            "version": edge.__version__, "state": now.state.value, "message": now.message, "seq": now.seq,
+            "points": now.points, "fps": round(now.fps, 2), "source": settings.source, "bundle": settings.bundle,
+            "camera_preview": settings.camera_preview, "age_s": None if now.age_s is None else round(now.age_s, 3),
+            "timings_ms": {name: round(value, 3) for name, value in now.timings_ms.items()},
+            "waiting": now.waiting, "uptime_s": round(time.monotonic() - started, 1),
+            "warnings": warnings, "errors": list(now.errors),
+        }
+        return Response(json.dumps(facts) + "\n", mimetype="application/json")
+
+    @app.route("/healthz")
+    def healthz() -> Response:
+        return Response("ok\n", mimetype="text/plain")
+
+    @app.route("/readyz")
+    def readyz() -> Response:
+        state = hub.status().state
+        return Response(state.value + "\n", 200 if state is State.LIVE else 503, mimetype="text/plain")
+
+
+def _add_page(app: Flask) -> None:
+    """The viewer. Its files are read once; a name that is not among them does not exist."""
+    files = load_page()
+
+    def serve(name: str) -> Response:
+        if name not in files:
+            raise Refusal(404, "there is no %s here" % request.path)
+        body, mimetype, tag = files[name]
+        response = Response(body, mimetype=mimetype)
+        response.headers["Cache-Control"] = "no-cache"
+        response.set_etag(tag)
+        return response.make_conditional(request)  # type: ignore[return-value]
+
+    app.add_url_rule("/", "page", lambda: serve("index.html"))
+    app.add_url_rule("/static/<name>", "static", serve)

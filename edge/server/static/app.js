@@ -1,0 +1,280 @@
+// The viewer: puts stream, picture and page together.
+
+import { startCamera } from "./camera.js";
+import { MODES, availableModes } from "./colours.js";
+import { attachKeys, attachPointer } from "./controls.js";
+import { NoWebGL, Renderer } from "./gl.js";
+import { Orbit } from "./orbit.js";
+import { buildModes, byId, setText, showFigures, showModes, showState, showStatus, showTriad } from "./panel.js";
+import { encodePly } from "./ply.js";
+import { Puller } from "./pull.js";
+import { Bounds } from "./scene.js";
+import { Rate, describe } from "./state.js";
+import { authHeaders, keepToken, takeToken } from "./token.js";
+import { decode } from "./wire.js";
+
+const SPIN = 0.00022;
+const STATUS_EVERY = 1000;
+const THEME_KEY = "carcloud-theme";
+
+const orbit = new Orbit();
+const bounds = new Bounds();
+const rate = new Rate();
+const stillness = matchMedia("(prefers-reduced-motion: reduce)");
+const light = matchMedia("(prefers-color-scheme: light)");
+const page = {
+  theme: "dark", mode: MODES[0], size: 1, ground: true, spin: !stillness.matches, frozen: false,
+  packet: null, frameAt: null, ageMs: null, skipped: 0, trouble: null, server: null, dirty: true, lastDraw: 0,
+};
+let renderer = null;
+let clouds = null;
+let camera = null;
+
+// ---- stream ----
+
+function onCloud(body, facts) {
+  let packet;
+  try {
+    packet = decode(body);
+  } catch (error) {
+    page.trouble = { kind: "error", sentence: error.message };
+    return;
+  }
+  const now = performance.now();
+  rate.tick(now);
+  Object.assign(page, { packet, frameAt: now, ageMs: facts.ageMs, skipped: facts.skipped, trouble: null, dirty: true });
+  bounds.add(packet);
+  renderer?.setPacket(packet);
+  byId("save").disabled = false;
+  offerModes();
+}
+
+function onTrouble(kind, sentence) {
+  page.trouble = { kind, sentence };
+  if (kind === "token") askForToken();
+  refreshWords();
+}
+
+async function pollStatus() {
+  if (!document.hidden && page.trouble?.kind !== "token") {
+    try {
+      const answer = await fetch("/api/v1/status", { headers: authHeaders(), cache: "no-store", credentials: "omit" });
+      if (answer.ok) {
+        page.server = await answer.json();
+        showStatus(page.server);
+      }
+    } catch {
+      // The server is away; the cloud puller says so, and goes on trying.
+    }
+  }
+  setTimeout(pollStatus, STATUS_EVERY);
+}
+
+function startStream() {
+  page.trouble = null;
+  if (!page.frozen) clouds.start();
+  if (camera) camera.start();
+  else camera = startCamera(authHeaders);
+}
+
+function stopStream() {
+  clouds.stop();
+  camera?.stop();
+}
+
+// ---- words and numbers ----
+
+function refreshWords() {
+  const sinceFrame = page.frameAt === null ? null : performance.now() - page.frameAt;
+  const state = describe({ ...page, sinceFrame });
+  showState(state);
+  showFigures({
+    rate: page.frozen ? 0 : rate.value(performance.now()),
+    ageMs: sinceFrame === null ? null : page.ageMs + sinceFrame,
+    points: page.packet?.count ?? null, skipped: page.skipped,
+  });
+  showNothing(state);
+}
+
+/** What stands in the place of the cloud while there is none. */
+function showNothing(state) {
+  let words = "";
+  if (!renderer) {
+    words = "This browser has no WebGL 2, so it cannot draw the cloud. The camera picture and the numbers work, "
+      + "and “Save PLY” gives you the cloud for another program.";
+  } else if (!page.packet) words = state.sentence || "Waiting for the first cloud.";
+  else if (page.packet.count === 0) words = "The network sees no car in this picture.";
+  byId("nothing").hidden = !words || !byId("token-form").hidden;
+  setText("nothing-text", words);
+}
+
+function askForToken() {
+  stopStream();
+  byId("token-form").hidden = false;
+  byId("token").focus({ preventScroll: true });
+}
+
+// ---- look ----
+
+function offerModes() {
+  const available = availableModes(page.packet);
+  const mode = available.includes(page.mode) ? page.mode : MODES[0];
+  const key = [mode.id, page.theme, ...available.map(({ id }) => id)].join();
+  if (key === page.modesKey) return;
+  page.modesKey = key;
+  page.mode = mode;
+  showModes(mode, available, page.theme);
+}
+
+function chooseMode(id) {
+  page.mode = MODES.find((mode) => mode.id === id);
+  page.dirty = true;
+  offerModes();
+}
+
+function nextMode() {
+  const available = availableModes(page.packet);
+  chooseMode(available[(available.indexOf(page.mode) + 1) % available.length].id);
+}
+
+function setTheme(theme) {
+  page.theme = theme;
+  page.dirty = true;
+  document.documentElement.dataset.theme = theme;
+  offerModes();
+}
+
+function toggleTheme() {
+  setTheme(page.theme === "dark" ? "light" : "dark");
+  sessionStorage.setItem(THEME_KEY, page.theme);
+}
+
+function setSize(size) {
+  page.size = Math.min(2.5, Math.max(0.4, size));
+  page.dirty = true;
+  byId("size").value = String(page.size);
+  setText("size-value", page.size.toFixed(1));
+}
+
+function setGround(shown) {
+  page.ground = shown;
+  page.dirty = true;
+  byId("ground").checked = shown;
+}
+
+function setSpin(on) {
+  page.spin = on;
+  page.dirty = true;
+  byId("spin").setAttribute("aria-pressed", String(on));
+}
+
+// ---- actions ----
+
+function resetView() {
+  orbit.reset();
+  page.dirty = true;
+}
+
+function toggleFreeze() {
+  page.frozen = !page.frozen;
+  byId("freeze").setAttribute("aria-pressed", String(page.frozen));
+  if (page.frozen) stopStream();
+  else startStream();
+  refreshWords();
+}
+
+function savePly() {
+  if (!page.packet) return;
+  const address = URL.createObjectURL(new Blob([encodePly(page.packet)], { type: "application/octet-stream" }));
+  const link = Object.assign(document.createElement("a"), { href: address, download: `carcloud-${page.packet.seq}.ply` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
+
+function touched() {
+  if (page.spin) setSpin(false);
+  page.dirty = true;
+}
+
+// ---- picture ----
+
+function draw(now) {
+  requestAnimationFrame(draw);
+  const elapsed = Math.min(100, now - page.lastDraw);
+  page.lastDraw = now;
+  if (page.spin && page.packet) {
+    orbit.rotate(-SPIN * elapsed, 0);
+    page.dirty = true;
+  }
+  if (!renderer || !page.dirty) return;
+  page.dirty = false;
+  orbit.setAspect(byId("cloud").clientWidth / Math.max(1, byId("cloud").clientHeight));
+  renderer.draw(orbit, { theme: page.theme, mode: page.mode.shader, size: page.size, ground: page.ground, bounds: bounds.now });
+  showTriad(orbit);
+}
+
+function startPicture() {
+  const canvas = byId("cloud");
+  try {
+    renderer = new Renderer(canvas);
+  } catch (error) {
+    if (!(error instanceof NoWebGL)) throw error;
+    console.warn(error.message);
+    byId("triad").style.display = "none";
+    return;
+  }
+  canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
+  canvas.addEventListener("webglcontextrestored", () => {
+    renderer.build();
+    page.dirty = true;
+  });
+  new ResizeObserver(() => { page.dirty = true; }).observe(canvas);
+  attachPointer(canvas, orbit, touched);
+}
+
+// ---- start ----
+
+function wire() {
+  const click = (id, action) => byId(id).addEventListener("click", action);
+  click("reset", resetView);
+  click("spin", () => setSpin(!page.spin));
+  click("freeze", toggleFreeze);
+  click("save", savePly);
+  click("theme", toggleTheme);
+  byId("size").addEventListener("input", (event) => setSize(Number(event.target.value)));
+  byId("ground").addEventListener("change", (event) => setGround(event.target.checked));
+  byId("token-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    keepToken(byId("token").value);
+    byId("token").value = "";
+    byId("token-form").hidden = true;
+    startStream();
+  });
+  attachKeys({
+    r: resetView, a: () => setSpin(!page.spin), f: toggleFreeze, s: savePly, c: nextMode, t: toggleTheme,
+    g: () => setGround(!page.ground), "[": () => setSize(page.size - 0.1), "]": () => setSize(page.size + 0.1),
+  }, orbit, touched);
+  light.addEventListener("change", () => {
+    if (!sessionStorage.getItem(THEME_KEY)) setTheme(light.matches ? "light" : "dark");
+  });
+  // A page nobody sees asks for nothing.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) stopStream();
+    else if (!page.frozen && page.trouble?.kind !== "token") startStream();
+  });
+}
+
+takeToken();
+clouds = new Puller("/api/v1/cloud", {
+  headers: authHeaders, onFrame: onCloud, onTrouble,
+  onAnswer() { if (page.trouble?.kind !== "error") page.trouble = null; },
+});
+buildModes(chooseMode);
+setTheme(sessionStorage.getItem(THEME_KEY) ?? (light.matches ? "light" : "dark"));
+setSpin(page.spin);
+startPicture();
+wire();
+startStream();
+pollStatus();
+setInterval(refreshWords, 200);
+requestAnimationFrame(draw);

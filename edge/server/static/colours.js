@@ -1,0 +1,41 @@
+// Colour modes and the ramps behind them.
+
+/** Order is the order on the page; `shader` is the number the vertex shader knows; `needs` is a plane of the packet. */
+export const MODES = [
+  { id: "height", label: "Height", shader: 0, low: "low", high: "high" },
+  { id: "distance", label: "Distance", shader: 1, low: "near", high: "far" },
+  { id: "confidence", label: "Confidence", shader: 2, low: "doubtful", high: "sure", needs: "confidence" },
+  { id: "direction", label: "Direction", shader: 3 },
+  { id: "plain", label: "Plain", shader: 4 },
+  { id: "camera", label: "Camera", shader: 5, needs: "r" },
+];
+
+// Stops evenly spaced, sRGB. Lightness rises throughout, so that the order survives a grey print.
+const RAMPS = {
+  dark: ["#3c4f9c", "#2f7fa8", "#35a596", "#8fc06c", "#f0cf65"],
+  light: ["#27306b", "#225f8a", "#1f857d", "#5f9a4a", "#c98f2b"],
+};
+const PLAIN = { dark: "#c9d1da", light: "#5d6b7a" };
+
+export function rgb(hex) {
+  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255);
+}
+
+/** The stops of a theme's ramp as a flat array of floats 0..1, for a uniform. */
+export function rampFloats(theme) {
+  return new Float32Array(RAMPS[theme].flatMap(rgb));
+}
+
+/** The same ramp as a CSS gradient, for the legend. */
+export function rampGradient(theme) {
+  return `linear-gradient(90deg, ${RAMPS[theme].join(", ")})`;
+}
+
+export function plainColour(theme) {
+  return rgb(PLAIN[theme]);
+}
+
+/** The modes a packet can be shown in. */
+export function availableModes(packet) {
+  return MODES.filter((mode) => !mode.needs || packet?.[mode.needs]);
+}

@@ -1,0 +1,127 @@
+// The page around the picture: words, numbers, chips, bars. Only text and CSSOM styles, never HTML from the server.
+
+import { MODES, rampGradient } from "./colours.js";
+import { duration } from "./state.js";
+
+export const byId = (id) => document.getElementById(id);
+
+const grouped = new Intl.NumberFormat("en").format;
+/** What is waiting rather than work is drawn paler and left out of the sum. */
+const WAITING = ["capture"];
+const ORDER = ["capture", "crop", "network", "fusion", "encode", "jpeg"];
+
+export function setText(id, text) {
+  const element = byId(id);
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function showState({ word, tone, sentence }) {
+  byId("state").dataset.tone = tone;
+  setText("word", word);
+  setText("sentence", sentence);
+  document.title = word === "live" ? "carcloud" : `${word} · carcloud`;
+}
+
+export function showFigures({ rate, ageMs, points, skipped }) {
+  setText("rate", rate ? `${rate < 9.95 ? rate.toFixed(1) : Math.round(rate)} /s` : "–");
+  setText("age", duration(ageMs));
+  setText("points", points === null ? "–" : grouped(points));
+  setText("skipped", grouped(skipped));
+}
+
+/** Facts of /api/v1/status. */
+export function showStatus(status) {
+  setText("source", status.source || "–");
+  setText("bundle", status.bundle || "–");
+  setText("version", status.version);
+  setText("fps", `${status.fps.toFixed(1)} clouds a second`);
+  byId("camera-card").hidden = !status.camera_preview;
+  showList("warnings", status.warnings);
+  showList("errors", status.errors);
+  showTimings(status.timings_ms);
+}
+
+function showList(id, sentences) {
+  const list = byId(id);
+  list.hidden = sentences.length === 0;
+  if (list.dataset.shown === sentences.join("\n")) return;
+  list.dataset.shown = sentences.join("\n");
+  list.replaceChildren(...sentences.map((sentence) => Object.assign(document.createElement("li"), { textContent: sentence })));
+}
+
+function showTimings(timings) {
+  const rank = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
+  const names = Object.keys(timings).sort((a, b) => rank(a) - rank(b));
+  const list = byId("bars");
+  if (list.dataset.names !== names.join()) {
+    list.dataset.names = names.join();
+    list.replaceChildren(...names.map(bar));
+  }
+  const longest = Math.max(1e-6, ...names.map((name) => timings[name]));
+  names.forEach((name, index) => {
+    const row = list.children[index];
+    row.querySelector("i").style.width = `${(100 * timings[name]) / longest}%`;
+    row.querySelector(".value").textContent = `${timings[name].toFixed(timings[name] < 9.95 ? 1 : 0)} ms`;
+  });
+  const work = names.filter((name) => !WAITING.includes(name)).reduce((sum, name) => sum + timings[name], 0);
+  setText("total", names.length ? `${work.toFixed(work < 9.95 ? 1 : 0)} ms` : "–");
+}
+
+function bar(name) {
+  const row = document.createElement("li");
+  const track = Object.assign(document.createElement("span"), { className: WAITING.includes(name) ? "track wait" : "track" });
+  track.append(document.createElement("i"));
+  const label = Object.assign(document.createElement("span"), { textContent: WAITING.includes(name) ? "waiting" : name });
+  row.append(label, track, Object.assign(document.createElement("span"), { className: "value" }));
+  return row;
+}
+
+/** The colour chips: one radio group, arrow keys move in it. `choose(id)` is called with the chosen mode. */
+export function buildModes(choose) {
+  const group = byId("modes");
+  for (const mode of MODES) {
+    const chip = Object.assign(document.createElement("button"), { type: "button", textContent: mode.label });
+    chip.setAttribute("role", "radio");
+    chip.dataset.mode = mode.id;
+    chip.addEventListener("click", () => choose(mode.id));
+    group.append(chip);
+  }
+  group.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    const chips = [...group.children].filter((chip) => !chip.disabled);
+    const next = chips[(chips.indexOf(document.activeElement) + step + chips.length) % chips.length];
+    next.focus();
+    choose(next.dataset.mode);
+  });
+}
+
+/** Mark the chosen chip, disable what this packet cannot show, and set the legend. */
+export function showModes(chosen, available, theme) {
+  for (const chip of byId("modes").children) {
+    const checked = chip.dataset.mode === chosen.id;
+    chip.setAttribute("aria-checked", String(checked));
+    chip.tabIndex = checked ? 0 : -1;
+    chip.disabled = !available.some((mode) => mode.id === chip.dataset.mode);
+  }
+  byId("legend").classList.toggle("blank", !chosen.low);
+  setText("legend-low", chosen.low ?? "");
+  setText("legend-high", chosen.high ?? "");
+  byId("legend-ramp").style.background = rampGradient(theme);
+}
+
+/** Turn the triad with the camera. */
+export function showTriad(orbit) {
+  const { x, y } = orbit.axes();
+  for (const group of byId("triad").children) {
+    const axis = Number(group.dataset.axis);
+    const [right, down] = [x[axis], -y[axis]];
+    const [line, text] = group.children;
+    line.setAttribute("x2", (22 * right).toFixed(2));
+    line.setAttribute("y2", (22 * down).toFixed(2));
+    text.setAttribute("x", (31 * right).toFixed(2));
+    text.setAttribute("y", (29 * down).toFixed(2));
+    // An axis that points at the eye has no room for its name.
+    group.style.opacity = Math.hypot(right, down) < 0.25 ? 0.25 : 1;
+  }
+}

@@ -1,0 +1,70 @@
+// What is going on, in words. Pure functions: facts in, words out.
+
+/** Milliseconds without a new cloud after which "live" becomes "stalled". */
+export const STALLED_AFTER = 3000;
+
+/**
+ * The one word (or two) for the badge, its tone (good, busy, warn, bad) and a sentence.
+ * facts: {webgl, trouble: null | {kind, sentence}, server: null | {state, message}, sinceFrame: ms or null, frozen}
+ */
+export function describe(facts) {
+  const { trouble, server, sinceFrame, frozen } = facts;
+  if (trouble?.kind === "token") {
+    return { word: "token needed", tone: "warn", sentence: "This server shows its camera only to those with the token." };
+  }
+  if (trouble?.kind === "away") {
+    return sinceFrame === null && !server
+      ? { word: "connecting", tone: "busy", sentence: "The server does not answer yet. Trying again." }
+      : { word: "server away", tone: "bad", sentence: "The server does not answer. Trying again; the last cloud stays." };
+  }
+  if (trouble?.kind === "busy") return { word: "server busy", tone: "warn", sentence: trouble.sentence };
+  if (trouble) return { word: "failed", tone: "bad", sentence: trouble.sentence };
+  if (frozen) return { word: "frozen", tone: "busy", sentence: "The picture holds still. Press F to go on." };
+  return ofServer(server, sinceFrame);
+}
+
+function ofServer(server, sinceFrame) {
+  if (!server) return { word: "connecting", tone: "busy", sentence: "Waiting for the server." };
+  const told = { "source ended": "busy", "camera lost": "bad", failed: "bad", stopped: "warn", starting: "busy" };
+  if (server.state in told) {
+    const fallback = server.state === "starting" ? "Waiting for the first cloud." : "";
+    return { word: server.state, tone: told[server.state], sentence: server.message || fallback };
+  }
+  if (server.state === "stalled" || (sinceFrame !== null && sinceFrame > STALLED_AFTER)) {
+    return { word: "stalled", tone: "warn", sentence: server.message || "No new cloud for a while." };
+  }
+  if (sinceFrame === null) return { word: "connecting", tone: "busy", sentence: "Waiting for the first cloud." };
+  return { word: "live", tone: "good", sentence: "" };
+}
+
+/** A duration for people: 12 ms, 3.4 s, 5 min. */
+export function duration(milliseconds) {
+  if (milliseconds === null || !Number.isFinite(milliseconds)) return "–";
+  if (milliseconds < 999.5) return `${Math.round(milliseconds)} ms`;
+  if (milliseconds < 9950) return `${(milliseconds / 1000).toFixed(1)} s`;
+  if (milliseconds < 119500) return `${Math.round(milliseconds / 1000)} s`;
+  if (milliseconds < 7170000) return `${Math.round(milliseconds / 60000)} min`;
+  return `${Math.round(milliseconds / 3600000)} h`;
+}
+
+/** Events a second over a sliding window. */
+export class Rate {
+  constructor(windowMs = 3000) {
+    this.windowMs = windowMs;
+    this.times = [];
+  }
+
+  tick(now) {
+    this.times.push(now);
+    this.value(now);
+  }
+
+  value(now) {
+    while (this.times.length && now - this.times[0] > this.windowMs) this.times.shift();
+    if (this.times.length < 2) return 0;
+    const span = this.times[this.times.length - 1] - this.times[0];
+    const mean = span / (this.times.length - 1);
+    const silence = Math.max(0, now - this.times[this.times.length - 1] - mean);
+    return (1000 * (this.times.length - 1)) / (span + silence);
+  }
+}

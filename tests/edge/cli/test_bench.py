@@ -1,0 +1,78 @@
+"""carcloud bench on the tiny bundle: every figure is there and plausible."""
+
+import json
+from typing import Any
+
+import pytest
+
+from edge.bundle import load_bundle
+from edge.cli import main
+from edge.cli.measure import Repeated, measure_pulls, stage
+from edge.errors import CarcloudError
+from edge.runtime.backends import open_backend
+from edge.runtime.reconstructor import Reconstructor
+from edge.runtime.sources import open_source
+from tests.edge.helpers import TINY_BUNDLE, write_clip, write_picture
+
+QUICK = ["bench", "--bundle", TINY_BUNDLE, "--threads", "1", "--frames", "12"]
+SMALL = "synthetic://car?fps=0&width=96&height=64"
+
+
+def test_every_figure_is_measured(capsys: Any) -> None:
+    assert main(QUICK + ["--seconds", "1", "--source", SMALL, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["frames"] == 12 and figures["frames_per_s"] > 5 and figures["points"] > 1000
+    assert set(figures["stages_ms"]) == {"capture", "crop", "network", "fusion"}
+    for value in list(figures["stages_ms"].values()) + [figures["reference_ms"]]:
+        assert 0 < value["median"] <= value["p90"]
+    assert figures["network"]["parameters"] == 0 and figures["network"]["gflop"] == 0.0003
+    network = figures["stages_ms"]["network"]["median"]
+    assert figures["network"]["gflop_per_s"] == pytest.approx(0.0003 / network * 1e3)
+    assert [pull["clients"] for pull in figures["pull"]] == [1, 8]
+    for pull in figures["pull"]:
+        assert pull["clouds"] >= 1 and pull["rate"] > 0 and 0 < pull["latency"]["median"] < 5000
+    assert figures["ratios"]["network"] == pytest.approx(network / figures["reference_ms"]["median"])
+    assert figures["machine"].count(",") == 3
+
+
+def test_the_table_says_the_same(capsys: Any) -> None:
+    assert main(QUICK + ["--seconds", "0", "--source", SMALL]) == 0
+    text = capsys.readouterr().out
+    for word in ("tiny: 0 parameters, 0.0003 GFLOP", "reference", "capture", "crop", "network", "fusion", "end to end"):
+        assert word in text
+    assert "pull" not in text
+
+
+def test_a_short_clip_is_repeated(tmp_path: Any, capsys: Any) -> None:
+    path = write_clip(str(tmp_path / "a.avi"), frames=3)
+    assert main(QUICK + ["--seconds", "0", "--source", "file://%s?pace=0" % path, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["frames"] == 12
+
+
+def test_a_password_in_the_source_is_not_printed(capsys: Any) -> None:
+    assert main(QUICK + ["--source", "rtsp://me:secret@127.0.0.1:9/x"]) == 4
+    captured = capsys.readouterr()
+    assert "secret" not in captured.out + captured.err and "rtsp://***@127.0.0.1:9/x does not open" in captured.err
+
+
+def test_a_repeated_source_counts_on_and_stops() -> None:
+    source = Repeated(lambda: open_source("synthetic://car?fps=0&frames=2&width=64&height=64"))
+    assert [frame.seq for frame in (source.read() for _ in range(5)) if frame] == [1, 2, 3, 4, 5]
+    source.stop()
+    assert source.read() is None and "stopped" in source.ending
+    source.close()
+
+
+def test_no_cloud_in_the_given_time_is_said(tmp_path: Any) -> None:
+    # One frame now and the next in 100 s: no client gets its second cloud, and the first is not counted.
+    path = write_picture(str(tmp_path / "a.png"))
+    bundle = load_bundle(TINY_BUNDLE)
+    with open_backend(bundle, "auto", 1) as backend:
+        reconstructor = Reconstructor(bundle, backend)
+        with pytest.raises(CarcloudError, match="no cloud was pulled in 0.2 s; give more time: --seconds 0.8"):
+            measure_pulls("file://%s?fps=0.01" % path, reconstructor, None, 1, 0.2)
+
+
+def test_stage_is_median_and_ninetieth_percentile() -> None:
+    assert stage([float(value) for value in range(11)]) == (5.0, 9.0)
+    assert stage([]).median != stage([]).median

@@ -1,0 +1,201 @@
+"""carcloud doctor: each line can be ok and can be not ok, and then names what mends it."""
+
+import json
+import os
+import signal
+import socket
+import sys
+from typing import Any, Dict
+
+import numpy as np
+import pytest
+
+from edge.cli import checks, main
+from edge.cli.checks import ERROR, OK, WARNING
+from edge.cli.doctor import report
+from edge.settings import Settings
+from edge.targets import TARGETS
+from tests.edge.helpers import TINY_BUNDLE, copy_tiny_bundle
+
+CPU, NANO = TARGETS["cpu"], TARGETS["nano-jp46"]
+
+
+def found(capsys: Any, *arguments: str) -> Dict[str, Any]:
+    """The report of a run as check by name."""
+    main(["doctor", "--json"] + list(arguments))
+    return {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+
+
+def test_a_good_machine_is_well(capsys: Any) -> None:
+    report_of = found(capsys, "--bundle", TINY_BUNDLE, "--threads", "1", "--port", "0")
+    assert list(report_of) == [
+        "python", "numpy", "opencv", "server", "backend", "bundle", "golden", "cameras", "memory", "disk", "port",
+    ]  # fmt: skip
+    assert [name for name, check in report_of.items() if check["level"] == ERROR] == []
+    assert report_of["numpy"]["text"] == np.__version__
+    assert "points differ by" in report_of["golden"]["text"] and report_of["golden"]["level"] == OK
+
+
+def test_a_damaged_bundle_is_an_error_and_the_golden_check_is_left_out(tmp_path: Any, capsys: Any) -> None:
+    folder = copy_tiny_bundle(tmp_path)
+    with open(os.path.join(folder, "reconstructor.onnx"), "ab") as handle:
+        handle.write(b"!")
+    assert main(["doctor", "--bundle", folder, "--port", "0"]) == 1
+    text = capsys.readouterr().out
+    assert "error    bundle    " in text and "does not match the hash" in text
+    assert "golden    not checked, because of bundle" in text and "1 errors, 1 warnings" in text
+
+
+def test_a_network_that_computes_something_else_is_an_error(tmp_path: Any) -> None:
+    import hashlib
+
+    folder = copy_tiny_bundle(tmp_path)
+    path = os.path.join(folder, "golden.npz")
+    with np.load(path) as stored:
+        image, maps = stored["image"], stored["maps"] + np.float32(0.1)
+    np.savez(path, image=image, maps=maps)
+    with open(path, "rb") as handle:
+        digest = hashlib.sha256(handle.read()).hexdigest()
+    manifest = os.path.join(folder, "manifest.json")
+    with open(manifest) as handle:
+        document = json.load(handle)
+    document["files"]["golden.npz"]["sha256"] = digest
+    with open(manifest, "w") as handle:
+        json.dump(document, handle)
+    check = checks.check_golden(Settings(bundle=folder))
+    assert check.level == ERROR and "limits are 0.001 and 0.1 %" in check.text and "onnxruntime" in check.fix
+
+
+def say(monkeypatch: Any, status: int, text: str) -> None:
+    """Make the child process end like this."""
+    monkeypatch.setattr(checks, "child", lambda code: (status, text))
+
+
+def test_an_illegal_instruction_in_numpy_is_explained(monkeypatch: Any) -> None:
+    say(monkeypatch, -int(signal.SIGILL), "")
+    check = checks.check_numpy()
+    assert check.level == ERROR and "illegal instruction" in check.text and "OPENBLAS_CORETYPE=ARMV8" in check.fix
+
+
+def test_an_illegal_instruction_does_not_take_doctor_along() -> None:
+    status, _ = checks.child("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
+    assert status == -signal.SIGILL
+    assert checks.child("print('a'); print('b')") == (0, "b")
+    status, text = checks.child("import a_package_that_is_not_there")
+    assert status == 1 and "a_package_that_is_not_there" in text
+
+
+def test_a_child_that_hangs_is_ended(monkeypatch: Any) -> None:
+    monkeypatch.setattr(checks, "CHILD_LIMIT_S", 0.3)
+    status, text = checks.child("import time; time.sleep(30)")
+    assert status != 0 and "no answer" in text
+
+
+def test_missing_packages_name_the_command(monkeypatch: Any) -> None:
+    say(monkeypatch, 1, "No module named x")
+    pin = "==1.10.0" if sys.version_info < (3, 7) else ""
+    for check, fix in (
+        (checks.check_numpy(), "pip install numpy"),
+        (checks.check_opencv(CPU), "pip install opencv-python-headless"),
+        (checks.check_opencv(NANO), "sudo apt-get install python3-opencv"),
+        (
+            checks.check_package("backend", "onnxruntime", "1.10.0", "no network can run"),
+            "pip install onnxruntime" + pin,
+        ),
+    ):
+        assert check.level == ERROR and "does not import" in check.text and fix in check.fix
+
+
+def test_opencv_without_gstreamer_matters_on_a_jetson_only(monkeypatch: Any) -> None:
+    say(monkeypatch, 0, "4.6.0 False")
+    assert checks.check_opencv(CPU).level == OK
+    check = checks.check_opencv(NANO)
+    assert check.level == WARNING and "csi:// cannot work" in check.text and "pip uninstall" in check.fix
+    say(monkeypatch, 0, "4.1.1 True")
+    assert checks.check_opencv(NANO).text == "4.1.1 with GStreamer"
+
+
+def test_another_python_than_jetpacks_is_a_warning() -> None:
+    assert checks.check_python(CPU).level == OK
+    other = TARGETS["orin-jp7"] if sys.version_info[:2] != (3, 12) else NANO
+    check = checks.check_python(other)
+    assert (
+        check.level == WARNING and "JetPack's TensorRT is for" in check.text and "--system-site-packages" in check.fix
+    )
+
+
+def test_gstreamer_elements_are_looked_for_on_a_jetson(monkeypatch: Any) -> None:
+    from edge.runtime.sources import gstreamer
+
+    monkeypatch.setattr(gstreamer, "missing_elements", lambda names: ["nvarguscamerasrc"])
+    check = checks.check_cameras(NANO)
+    assert (
+        check.level == WARNING and "csi:// lacks GStreamer's nvarguscamerasrc" in check.text and "apt-get" in check.fix
+    )
+    assert checks.check_cameras(CPU).level in (OK, WARNING)
+
+
+def test_a_camera_without_permission_is_a_warning(monkeypatch: Any) -> None:
+    monkeypatch.setattr(checks.os, "listdir", lambda folder: ["video0", "null"])
+    monkeypatch.setattr(checks.os, "access", lambda path, mode: False)
+    check = checks.check_cameras(CPU)
+    assert check.level == WARNING and "no permission for /dev/video0" in check.text and "usermod -aG video" in check.fix
+
+
+@pytest.mark.parametrize("free, level", [(599, WARNING), (601, OK)])
+def test_little_memory_is_a_warning(tmp_path: Any, free: int, level: str) -> None:
+    path = tmp_path / "meminfo"
+    path.write_text("MemTotal:  4096000 kB\nMemAvailable:  %d kB\nOdd:\n" % (free * 1024))
+    check = checks.check_memory(str(path))
+    assert check.level == level and check.text.startswith("%d of 4000 MiB free" % free)
+    assert checks.check_memory(str(tmp_path / "none")).level == OK
+
+
+def test_a_full_disk_is_a_warning(monkeypatch: Any) -> None:
+    assert checks.check_disk().level in (OK, WARNING)
+    monkeypatch.setattr(checks, "DISK_MIB", 10**9)
+    assert checks.check_disk().level == WARNING
+
+
+def test_a_port_in_use_is_a_warning_with_another_port() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        check = checks.check_port("127.0.0.1", port)
+    assert check.level == WARNING and "cannot be used: Address already in use" in check.text
+    assert check.fix == "carcloud serve --port %d" % (port + 1)
+    assert checks.check_port("127.0.0.1", port).level == OK
+    assert checks.check_port("203.0.113.7", 8000).level == WARNING
+
+
+def test_checks_that_need_a_broken_part_are_left_out(monkeypatch: Any) -> None:
+    say(monkeypatch, 1, "broken")
+    by_name = {check.name: check for check in checks.run_checks(Settings(bundle=TINY_BUNDLE, port=0))}
+    assert by_name["bundle"].text == "not checked, because of numpy"
+    assert by_name["golden"].text == "not checked, because of backend and numpy"
+    assert by_name["cameras"].text == "not checked, because of numpy and opencv"
+
+
+def test_an_unknown_jetson_is_an_error_and_the_rest_is_checked(monkeypatch: Any) -> None:
+    from edge.errors import SettingsError
+
+    def refuse() -> None:
+        raise SettingsError("this Jetson runs L4T 32.6.1")
+
+    monkeypatch.setattr(checks, "detect_target", refuse)
+    found_checks = checks.run_checks(Settings(bundle=TINY_BUNDLE, port=0))
+    assert found_checks[0].name == "platform" and found_checks[0].level == ERROR and len(found_checks) == 12
+
+
+def test_the_report_has_a_fix_below_each_complaint_and_colour_on_a_terminal() -> None:
+    lines = report([checks.Check("a", OK, "fine"), checks.Check("b", ERROR, "broken", "mend b")], False)
+    assert lines == [
+        "ok       a         fine",
+        "error    b         broken",
+        " " * 19 + "to mend it: mend b",
+        "",
+        "1 errors, 0 warnings",
+    ]
+    assert report([checks.Check("a", OK, "fine")], True)[0].startswith("\033[32mok     \033[0m  a")
+    assert report([checks.Check("a", OK, "fine")], False)[-1] == "all is well"

@@ -1,0 +1,168 @@
+"""carcloud reconstruct: one file an image, a summary, and what happens to bad input."""
+
+import json
+import os
+from typing import Any, Dict
+
+import numpy as np
+import pytest
+
+from edge.bundle import load_bundle
+from edge.cli import main
+from edge.cli.reconstruct import output_names
+from edge.ply import read_ply
+from tests.edge.helpers import TINY_BUNDLE, write_picture
+
+
+def reconstruct(*arguments: str) -> int:
+    """Run the command on the tiny bundle."""
+    return main(["reconstruct"] + list(arguments) + ["--bundle", TINY_BUNDLE, "--threads", "1"])
+
+
+def summary(folder: Any) -> Dict[str, Any]:
+    """The summary of a run."""
+    with open(os.path.join(str(folder), "summary.json")) as handle:
+        document: Dict[str, Any] = json.load(handle)
+    return document
+
+
+@pytest.fixture
+def photos(tmp_path: Any) -> str:
+    """A folder of two pictures and a text."""
+    write_picture(str(tmp_path / "photos" / "a.jpg"))
+    write_picture(str(tmp_path / "photos" / "b.png"), 50, 90)
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+    return str(tmp_path / "photos")
+
+
+def test_a_folder_gives_one_cloud_an_image_and_a_summary(photos: str, tmp_path: Any, capsys: Any) -> None:
+    out = tmp_path / "deep" / "out"
+    assert reconstruct(photos, "--out", str(out)) == 0
+    assert sorted(os.listdir(str(out))) == ["a.ply", "b.ply", "summary.json"]
+    assert capsys.readouterr().out == "2 clouds in %s\n" % out
+    document = summary(out)
+    assert document["bundle"]["name"] == "tiny" and document["units"] == "car length = 1"
+    totals = document["totals"]
+    assert (totals["found"], totals["ok"], totals["failed"], totals["not_reached"]) == (2, 2, 0, 0)
+    for entry, name, size in zip(document["images"], ("a", "b"), ([80, 60], [50, 90])):
+        cloud = read_ply(str(out / (name + ".ply")))
+        assert entry["status"] == "ok" and entry["error"] is None and entry["image_size"] == size
+        assert entry["points"] == len(cloud.points) > 1000 and cloud.confidence is not None
+        assert entry["extents"]["x"] == pytest.approx([cloud.points[:, 0].min(), cloud.points[:, 0].max()], abs=1e-5)
+        assert set(entry["timings_ms"]) == {"crop", "network", "fusion"}
+
+
+def test_npz_holds_what_is_known(photos: str, tmp_path: Any) -> None:
+    assert reconstruct(os.path.join(photos, "a.jpg"), "--out", str(tmp_path / "o"), "--format", "npz") == 0
+    with np.load(str(tmp_path / "o" / "a.npz"), allow_pickle=False) as stored:
+        assert stored["points"].dtype == np.float32 and stored["points"].shape[1] == 3
+        assert len(stored["confidence"]) == len(stored["view"]) == len(stored["points"])
+        assert str(stored["image"]) == "a.jpg" and list(stored["crop_box"]) == [0, -10, 80]
+        assert str(stored["bundle"]) == "tiny" and list(stored["image_size"]) == [80, 60]
+        digest = load_bundle(TINY_BUNDLE).manifest["files"]["reconstructor.onnx"]["sha256"]
+        assert str(stored["bundle_sha256"]) == digest
+        assert "x forward" in str(stored["frame"]) and str(stored["units"]) == "car length = 1"
+
+
+def test_the_box_and_the_limit_are_used(photos: str, tmp_path: Any) -> None:
+    arguments = ("--box", "10,10,20,10", "--max-points", "50")
+    assert reconstruct(os.path.join(photos, "a.jpg"), "--out", str(tmp_path / "o"), *arguments) == 0
+    entry = summary(tmp_path / "o")["images"][0]
+    assert (
+        entry["crop_box"] == [8, 3, 24] and entry["points"] == 50 and summary(tmp_path / "o")["box"] == [10, 10, 20, 10]
+    )
+
+
+def test_bad_photos_are_listed_the_rest_goes_on_and_the_exit_code_is_1(photos: str, tmp_path: Any, capsys: Any) -> None:
+    with open(os.path.join(photos, "a.jpg"), "rb") as handle:
+        half = handle.read()[:900]
+    for name, content in (("cut.jpg", half), ("empty.png", b""), ("text.jpg", b"hello")):
+        with open(os.path.join(photos, name), "wb") as handle:
+            handle.write(content)
+    assert reconstruct(photos, "--out", str(tmp_path / "o")) == 1
+    assert sorted(os.listdir(str(tmp_path / "o"))) == ["a.ply", "b.ply", "summary.json"]
+    errors = {
+        entry["image"]: entry["error"] for entry in summary(tmp_path / "o")["images"] if entry["status"] == "failed"
+    }
+    assert set(errors) == {"cut.jpg", "empty.png", "text.jpg"}
+    assert "cut short" in errors["cut.jpg"] and "is empty" in errors["empty.png"] and "no picture" in errors["text.jpg"]
+    captured = capsys.readouterr()
+    assert "2 clouds in" in captured.out and "3 photos failed, see" in captured.out
+    assert captured.err.count("failed: ") == 3 and "Traceback" not in captured.err
+
+
+def test_a_box_outside_one_photo_fails_that_photo_only(photos: str, tmp_path: Any) -> None:
+    assert reconstruct(photos, "--out", str(tmp_path / "o"), "--box", "60,10,15,15") == 1
+    status = {entry["image"]: entry["status"] for entry in summary(tmp_path / "o")["images"]}
+    assert status == {"a.jpg": "ok", "b.png": "failed"}
+
+
+def test_nothing_is_replaced_without_overwrite(photos: str, tmp_path: Any, capsys: Any) -> None:
+    out = str(tmp_path / "o")
+    assert reconstruct(photos, "--out", out) == 0
+    before = os.stat(os.path.join(out, "a.ply")).st_mtime_ns
+    assert reconstruct(photos, "--out", out) == 2
+    assert "a.ply and 2 more exists already; add --overwrite to replace" in capsys.readouterr().err
+    assert os.stat(os.path.join(out, "a.ply")).st_mtime_ns == before
+    assert reconstruct(photos, "--out", out, "--overwrite") == 0
+
+
+def test_names_that_would_collide_keep_their_extension(photos: str, tmp_path: Any) -> None:
+    write_picture(os.path.join(photos, "a.png"))
+    assert reconstruct(photos, "--out", str(tmp_path / "o")) == 0
+    assert sorted(os.listdir(str(tmp_path / "o"))) == ["a.jpg.ply", "a.png.ply", "b.ply", "summary.json"]
+
+
+@pytest.mark.parametrize(
+    "names, outputs",
+    [
+        (["a.jpg", "b.jpg"], ["a.ply", "b.ply"]),
+        (["a.jpg", "A.png"], ["a.jpg.ply", "A.png.ply"]),
+        (["a.jpg", "a.png", "a.jpg.png"], ["a.jpg.ply", "a.png.ply", "a.jpg.png.ply"]),
+        (["v1.2.jpg"], ["v1.2.ply"]),
+    ],
+)
+def test_output_names(names: list, outputs: list) -> None:
+    assert output_names(names, "ply") == outputs
+
+
+@pytest.mark.parametrize(
+    "name, content, sentence",
+    [
+        ("none.jpg", None, "there is no file"),
+        ("bad.jpg", b"hello", "is no picture OpenCV can read"),
+        ("empty.jpg", b"", "is empty"),
+    ],
+)
+def test_an_only_photo_that_is_bad_leaves_nothing_behind(
+    tmp_path: Any, capsys: Any, name: str, content: Any, sentence: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    assert reconstruct(str(tmp_path / name), "--out", str(tmp_path / "o")) == 4
+    assert sentence in capsys.readouterr().err and not os.path.exists(str(tmp_path / "o"))
+
+
+def test_an_empty_folder_and_a_stream_are_refused(tmp_path: Any, capsys: Any) -> None:
+    assert reconstruct(str(tmp_path), "--out", str(tmp_path / "o")) == 4
+    assert "holds no picture" in capsys.readouterr().err
+    assert reconstruct("csi://0", "--out", str(tmp_path / "o")) == 4
+    assert "for streams use carcloud serve" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_made_is_a_sentence(photos: str, tmp_path: Any, capsys: Any) -> None:
+    (tmp_path / "file").write_text("")
+    assert reconstruct(photos, "--out", str(tmp_path / "file" / "o")) == 2
+    assert "cannot make the folder" in capsys.readouterr().err
+
+
+def test_a_cloud_that_cannot_be_written_fails_its_photo(photos: str, tmp_path: Any, monkeypatch: Any) -> None:
+    from edge import ply
+
+    def full(path: str, *rest: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ply, "write_ply", full)
+    assert reconstruct(photos, "--out", str(tmp_path / "o")) == 1
+    assert "cannot write" in summary(tmp_path / "o")["images"][0]["error"]
+    assert "No space left" in summary(tmp_path / "o")["images"][0]["error"]

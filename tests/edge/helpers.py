@@ -1,0 +1,55 @@
+"""Helpers shared by the edge tests: where the fixtures lie, small pictures, small bundles."""
+
+import os
+import shutil
+import sys
+
+import numpy as np
+
+FIXTURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures")
+#: A bundle whose network draws a car of two ellipsoids in closed form; see fixtures/make_tiny_bundle.py.
+TINY_BUNDLE = os.path.join(FIXTURES, "tiny_bundle")
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def copy_tiny_bundle(folder: str) -> str:
+    """A copy of the tiny bundle that a test may damage; returns its path."""
+    target = os.path.join(str(folder), "bundle")
+    shutil.copytree(TINY_BUNDLE, target)
+    return target
+
+
+def picture(width: int = 80, height: int = 60, seed: int = 0) -> np.ndarray:
+    """A picture (height, width, 3) uint8 BGR without meaning: a gradient and some noise."""
+    ramp = np.linspace(0, 200, width).astype(np.uint8)
+    image = np.repeat(np.repeat(ramp[None, :, None], height, 0), 3, 2)
+    image[..., 1] = 255 - image[..., 1]
+    return image + np.random.RandomState(seed).randint(0, 50, image.shape).astype(np.uint8)
+
+
+def write_picture(path: str, width: int = 80, height: int = 60, seed: int = 0) -> str:
+    """Writes :func:`picture` in the format of the path's extension; returns the path as text."""
+    import cv2
+
+    path = str(path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    assert cv2.imwrite(path, picture(width, height, seed)), path
+    return path
+
+
+def write_clip(path: str, frames: int = 10, fps: float = 20.0, width: int = 64, height: int = 48) -> str:
+    """An MJPG clip (.avi) whose frame i is of grey level 20 * i, so that frames can be told apart."""
+    import cv2
+
+    path = str(path)
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), fps, (width, height))
+    assert writer.isOpened()
+    for index in range(frames):
+        writer.write(np.full((height, width, 3), 20 * index, np.uint8))
+    writer.release()
+    return path
+
+
+def python() -> str:
+    """The interpreter that runs the tests."""
+    return sys.executable

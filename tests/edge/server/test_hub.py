@@ -1,0 +1,121 @@
+"""The hub: newest wins, encoded once and only if asked, states in words."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from edge import wire
+from edge.errors import WireError
+from edge.geometry import Cloud
+from edge.server import hub as hubs
+from edge.server.hub import Busy, Hub, State
+from tests.edge.server.fake import result
+
+
+def test_newest_wins_and_numbers_count_publications():
+    hub = Hub()
+    for seq in (5, 9, 40):
+        hub.publish(result(seq))
+    slot = hub.wait(0, 0)
+    assert slot.seq == 3 and slot.result.seq == 40
+    assert hub.wait(3, 0) is None
+
+
+def test_nothing_is_encoded_until_asked_and_then_once(monkeypatch):
+    calls = []
+    encode = wire.encode
+    monkeypatch.setattr(hubs.wire, "encode", lambda *given: calls.append(1) or encode(*given))
+    hub = Hub()
+    hub.publish(result(1))
+    hub.publish(result(2))
+    assert not calls and "encode" not in hub.newest.timings()
+    bodies = []
+    threads = [threading.Thread(target=lambda: bodies.append(hub.newest.cloud())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1 and len(set(map(id, bodies))) == 1
+    assert wire.decode(bodies[0]).seq == 2 and hub.newest.timings()["encode"] > 0
+
+
+def test_jpeg_is_the_camera_picture():
+    import cv2
+
+    hub = Hub()
+    hub.publish(result(1, width=64, height=48))
+    picture = cv2.imdecode(np.frombuffer(hub.newest.jpeg(), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (48, 64, 3)
+    assert hub.newest.jpeg() is hub.newest.jpeg()
+
+
+def test_wait_wakes_on_publish_and_times_out():
+    hub = Hub()
+    threading.Timer(0.1, lambda: hub.publish(result(1))).start()
+    start = time.monotonic()
+    assert hub.wait(0, 5).seq == 1
+    assert time.monotonic() - start < 2
+    assert hub.wait(1, 0.05) is None
+
+
+def test_a_number_from_an_earlier_life_gets_the_newest_at_once():
+    hub = Hub()
+    hub.publish(result(1))
+    assert hub.wait(5000, 5).seq == 1
+
+
+def test_one_waiting_too_many_is_refused_but_a_ready_answer_is_not():
+    hub = Hub(max_waiting=1)
+    thread = threading.Thread(target=hub.wait, args=(0, 5))
+    thread.start()
+    while hub.status().waiting == 0:
+        time.sleep(0.005)
+    with pytest.raises(Busy):
+        hub.wait(0, 5)
+    assert hub.wait(0, 0) is None
+    hub.close()
+    thread.join(2)
+    assert not thread.is_alive() and hub.closed
+
+
+def test_states_in_words(monkeypatch):
+    hub = Hub()
+    status = hub.status()
+    assert (status.state, status.seq, status.points, status.age_s) == (State.STARTING, 0, 0, None)
+    hub.publish(result(1))
+    status = hub.status()
+    assert status.state is State.LIVE and status.points == 6000 and status.timings_ms["network"] == 30.25
+    hub.set_state(State.LOST, "camera unplugged")
+    status = hub.status()
+    assert (status.state.value, status.message, status.errors) == ("camera lost", "camera unplugged", ("camera unplugged",))
+    assert hub.newest.seq == 1 and status.points == 6000  # the last cloud stays
+    hub.publish(result(2))
+    assert hub.status().state is State.LIVE
+    monkeypatch.setattr(hubs, "STALLED_AFTER", -1)
+    assert hub.status().state.value == "stalled" and "no new frame" in hub.status().message
+    hub.close()
+    assert hub.status().state is State.STOPPED
+
+
+def test_rate_is_measured_and_falls_off():
+    assert hubs._rate([], 1.0) == 0 and hubs._rate([1.0], 1.0) == 0
+    times = [i / 10 for i in range(11)]
+    assert hubs._rate(times, 1.05) == pytest.approx(10)
+    assert hubs._rate(times, 3.0) == pytest.approx(10 / 2.9)
+
+
+def test_a_cloud_that_cannot_be_sent_says_so():
+    hub = Hub()
+    hub.publish(result(1, Cloud(np.full((3, 3), np.nan, np.float32))))
+    with pytest.raises(WireError, match="not finite"):
+        hub.newest.cloud()
+
+
+def test_errors_are_kept_once_and_bounded():
+    hub = Hub()
+    for sentence in ["a", "a"] + [str(i) for i in range(20)]:
+        hub.record_error(sentence)
+    errors = hub.status().errors
+    assert len(errors) == 8 and errors[-1] == "19" and len(set(errors)) == 8

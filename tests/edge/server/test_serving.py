@@ -1,0 +1,202 @@
+"""The real server over real sockets: keep-alive, bounds, slow readers, errors, clean stop."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+from edge import wire
+from edge.errors import ServerError
+from edge.geometry import Cloud
+from edge.server import serving
+from edge.server.app import create_app
+from edge.server.hub import Hub
+from edge.server.serving import Server
+from tests.edge.server.fake import car_cloud, result
+
+
+@pytest.fixture
+def hub():
+    return Hub()
+
+
+@pytest.fixture
+def server(hub):
+    server = Server(create_app(hub), port=0)
+    server.start()
+    yield server
+    hub.close()
+    server.stop()
+
+
+def connect(server):
+    return http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+
+
+def raw(server, request):
+    """Send bytes, return all that comes back until the server hangs up."""
+    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+        connection.sendall(request)
+        answer = b""
+        while True:
+            part = connection.recv(65536)
+            if not part:
+                return answer
+            answer += part
+
+
+def test_one_connection_carries_many_answers(hub, server):
+    connection = connect(server)
+    connection.connect()
+    port = connection.sock.getsockname()[1]
+    for seq in range(1, 6):
+        hub.publish(result(seq))
+        connection.request("GET", "/api/v1/cloud?after=%d" % (seq - 1))
+        answer = connection.getresponse()
+        assert answer.status == 200 and answer.version == 11 and wire.decode(answer.read()).seq == seq
+        assert connection.sock.getsockname()[1] == port
+    for path, status in (("/api/v1/cloud?after=5&timeout=0", 204), ("/nowhere", 404), ("/", 200), ("/healthz", 200)):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == status and connection.sock.getsockname()[1] == port
+    connection.request("HEAD", "/cloud.ply")
+    answer = connection.getresponse()
+    assert answer.status == 200 and answer.read() == b"" and int(answer.getheader("Content-Length")) > 1000
+    connection.close()
+
+
+def test_keep_alive_answers_are_quick(hub, server):
+    """Werkzeug's own handler waits 10 ms after each answer for stray bytes; ours must not."""
+    hub.publish(result(1))
+    connection = connect(server)
+    times = []
+    for _ in range(20):
+        start = time.monotonic()
+        connection.request("GET", "/api/v1/cloud")
+        connection.getresponse().read()
+        times.append(time.monotonic() - start)
+    connection.close()
+    assert sorted(times)[5] < 0.01
+
+
+def test_long_poll_is_answered_when_a_frame_comes(hub, server):
+    connection = connect(server)
+    connection.request("GET", "/api/v1/cloud?timeout=10")
+    threading.Timer(0.1, lambda: hub.publish(result(1))).start()
+    start = time.monotonic()
+    assert connection.getresponse().getheader("X-Seq") == "1"
+    assert time.monotonic() - start < 3
+    connection.close()
+
+
+def test_a_slow_reader_does_not_delay_a_fast_one(hub, server):
+    slow = socket.create_connection(("127.0.0.1", server.port), 10)
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    big = car_cloud(200000)
+    hub.publish(result(1, big))
+    slow.sendall(b"GET /api/v1/cloud?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")  # and never reads
+    fast, waits = connect(server), []
+    for seq in range(2, 12):
+        hub.publish(result(seq, Cloud(big.points[:6000])))
+        start = time.monotonic()
+        fast.request("GET", "/api/v1/cloud?after=%d" % (seq - 1))
+        assert wire.decode(fast.getresponse().read()).seq == seq
+        waits.append(time.monotonic() - start)
+    slow.close()
+    fast.close()
+    assert sorted(waits)[5] < 0.1
+
+
+def test_request_bodies_are_refused(server):
+    answer = raw(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello")
+    assert answer.startswith(b"HTTP/1.1 413") and b"Connection: close" in answer
+    answer = raw(server, b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+def test_endless_request_lines_are_refused(server):
+    assert b" 414 " in raw(server, b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n").split(b"\r\n")[0]
+
+
+def test_garbage_is_refused_and_the_server_lives(hub, server):
+    assert b"400" in raw(server, b"\x16\x03\x01\x02\x00\x01\r\n\r\n")
+    connection = connect(server)
+    connection.request("GET", "/healthz")
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_one_connection_too_many_is_closed_at_the_door(hub, server, monkeypatch):
+    monkeypatch.setattr(serving, "MAX_CONNECTIONS", 1)
+    first = connect(server)
+    first.request("GET", "/healthz")
+    first.getresponse().read()
+    assert raw_or_reset(server) == b""
+    first.request("GET", "/healthz")
+    assert first.getresponse().status == 200
+    first.close()
+
+
+def raw_or_reset(server):
+    try:
+        return raw(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    except ConnectionError:
+        return b""
+
+
+def test_port_in_use_is_a_sentence(server, hub):
+    with pytest.raises(ServerError) as caught:
+        Server(create_app(hub), port=server.port)
+    assert "port %d" % server.port in str(caught.value) and "in use" in str(caught.value) and "--port" in str(caught.value)
+
+
+@pytest.mark.parametrize("host, port, words", [
+    ("127.0.0.1", 70000, "not a port"),
+    ("127.0.0.1", -1, "not a port"),
+    ("198.51.100.7", 0, "no address of this machine"),
+])
+def test_bad_addresses_are_sentences(hub, host, port, words):
+    with pytest.raises(ServerError, match=words):
+        serving.listen(host, port)
+
+
+def test_privileged_port_sentence():
+    error = OSError(13, "Permission denied")
+    assert "administrator rights" in serving._bind_sentence("127.0.0.1", 80, error)
+
+
+def test_stop_ends_waiting_requests_and_frees_the_port(hub):
+    server = Server(create_app(hub), port=0)
+    server.start()
+    connection = connect(server)
+    connection.request("GET", "/api/v1/cloud?timeout=30")
+    while hub.status().waiting == 0:
+        time.sleep(0.005)
+    start = time.monotonic()
+    hub.close()
+    server.stop()
+    server.stop()
+    assert time.monotonic() - start < 3
+    try:
+        assert connection.getresponse().status == 503
+    except (ConnectionError, http.client.HTTPException):
+        pass  # hung up on: also an end
+    connection.close()
+    again = Server(create_app(Hub()), port=server.port)
+    again.stop()
+
+
+def test_url_and_free_port(server):
+    assert server.port > 0 and server.url == "http://127.0.0.1:%d/" % server.port
+
+
+def test_errors_come_as_json(server):
+    connection = connect(server)
+    connection.request("GET", "/api/v1/cloud?after=x")
+    answer = connection.getresponse()
+    assert answer.status == 400 and "after=x" in json.loads(answer.read().decode())["error"]
+    connection.close()

@@ -1,0 +1,92 @@
+"""edge.bundle: what is read, and each sentence of what is refused."""
+
+import json
+import os
+from typing import Any, Callable, Dict
+
+import numpy as np
+import pytest
+
+from edge import bundle as bundles
+from edge.bundle import load_bundle, resolve
+from edge.errors import BundleError
+from tests.edge.helpers import TINY_BUNDLE, copy_tiny_bundle
+
+
+def edit(folder: str, change: Callable[[Dict[str, Any]], Any]) -> str:
+    """Change the manifest of a bundle folder."""
+    path = os.path.join(folder, "manifest.json")
+    with open(path) as handle:
+        manifest = json.load(handle)
+    change(manifest)
+    with open(path, "w") as handle:
+        json.dump(manifest, handle)
+    return folder
+
+
+def test_the_tiny_bundle_opens() -> None:
+    bundle = load_bundle(TINY_BUNDLE)
+    assert (bundle.name, bundle.input_name, bundle.output_name, bundle.input_size) == ("tiny", "image", "maps", 64)
+    assert bundle.output_shape == (1, 8, 4, 32, 32) and bundle.margin == 0.1 and bundle.threshold == 0.0
+    assert bundle.views.rotations.shape == (8, 3, 3) and bundle.mean.dtype == np.float32
+    assert bundle.file("reconstructor.onnx") == os.path.join(TINY_BUNDLE, "reconstructor.onnx")
+
+
+def test_a_name_is_looked_up_among_the_shipped_and_a_path_is_not(tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(bundles, "SHIPPED", str(tmp_path))
+    os.rename(copy_tiny_bundle(tmp_path), str(tmp_path / "mine"))
+    assert resolve("mine") == str(tmp_path / "mine")
+    assert load_bundle("mine").name == "tiny"
+    assert resolve("./mine") == "./mine"
+
+
+def test_no_bundle_there_names_the_shipped_ones(tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(bundles, "SHIPPED", str(tmp_path))
+    os.makedirs(str(tmp_path / "lin2018"))
+    with pytest.raises(BundleError, match="no bundle at nowhere: .*shipped names: lin2018"):
+        load_bundle("nowhere")
+
+
+def test_an_altered_file_is_refused_and_only_that_when_verifying(tmp_path: Any) -> None:
+    folder = copy_tiny_bundle(tmp_path)
+    with open(os.path.join(folder, "reconstructor.onnx"), "ab") as handle:
+        handle.write(b"!")
+    with pytest.raises(BundleError, match="does not match the hash in its manifest.*copy the bundle again"):
+        load_bundle(folder)
+    assert load_bundle(folder, verify=False).name == "tiny"
+
+
+def test_a_missing_file_is_refused(tmp_path: Any) -> None:
+    folder = copy_tiny_bundle(tmp_path)
+    os.remove(os.path.join(folder, "golden.npz"))
+    with pytest.raises(BundleError, match="incomplete: golden.npz is missing; copy the bundle again"):
+        load_bundle(folder)
+
+
+def test_a_manifest_that_is_not_json_is_refused(tmp_path: Any) -> None:
+    folder = copy_tiny_bundle(tmp_path)
+    with open(os.path.join(folder, "manifest.json"), "w") as handle:
+        handle.write('{"format": ')
+    with pytest.raises(BundleError, match="not valid JSON"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        (lambda m: m.update(format="zip"), "does not describe a carcloud bundle .format 'zip'"),
+        (lambda m: m.update(format_version=2), "format version 2 and this carcloud reads 1; export it again"),
+        (lambda m: m.pop("views"), "lacks or garbles 'views'; export the bundle again"),
+        (lambda m: m["input"].update(shape=[1]), "lacks or garbles"),
+        (lambda m: m["fusion"].update(mask_threshold=None), "lacks or garbles"),
+        (lambda m: m["files"].update({"../x": {}}), "names '../x', which lies outside the bundle"),
+    ],
+)
+def test_a_wrong_manifest_is_refused(tmp_path: Any, change: Callable[[Dict[str, Any]], Any], sentence: str) -> None:
+    with pytest.raises(BundleError, match=sentence):
+        load_bundle(edit(copy_tiny_bundle(tmp_path), change))
+
+
+def test_a_file_that_is_not_listed_is_refused() -> None:
+    with pytest.raises(BundleError, match="has no finder.onnx; it holds golden.npz, reconstructor.onnx"):
+        load_bundle(TINY_BUNDLE).file("finder.onnx")

@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { MODES, availableModes, rampFloats } from "../../edge/server/static/colours.js";
+import { keyMoves } from "../../edge/server/static/controls.js";
+import { Orbit } from "../../edge/server/static/orbit.js";
+import { Bounds, measure } from "../../edge/server/static/scene.js";
+import { Rate, describe, duration } from "../../edge/server/static/state.js";
+import { tokenFromFragment } from "../../edge/server/static/token.js";
+import { decode } from "../../edge/server/static/wire.js";
+import { golden } from "./fixtures.mjs";
+
+const facts = (more) => ({ trouble: null, server: { state: "live", message: "" }, sinceFrame: 10, frozen: false, ...more });
+const close = (a, b) => a.forEach((value, index) => assert.ok(Math.abs(value - b[index]) < 1e-6, `${a} is not ${b}`));
+
+for (const [word, given] of Object.entries({
+  live: {},
+  connecting: { server: null, sinceFrame: null },
+  stalled: { sinceFrame: 5000 },
+  "source ended": { server: { state: "source ended", message: "clip ended" } },
+  "camera lost": { server: { state: "camera lost", message: "unplugged" }, sinceFrame: 60000 },
+  starting: { server: { state: "starting", message: "" }, sinceFrame: null },
+  failed: { server: { state: "failed", message: "box outside the picture" } },
+  "token needed": { trouble: { kind: "token", sentence: "" } },
+  "server away": { trouble: { kind: "away", sentence: "" } },
+  "server busy": { trouble: { kind: "busy", sentence: "32 clients" } },
+  frozen: { frozen: true },
+})) {
+  test(`state in words: ${word}`, () => {
+    const state = describe(facts(given));
+    assert.equal(state.word, word);
+    assert.ok(["good", "busy", "warn", "bad"].includes(state.tone));
+    assert.ok(state.sentence || word === "live");
+  });
+}
+
+test("the server's sentence is shown", () => {
+  assert.equal(describe(facts({ server: { state: "camera lost", message: "unplugged" } })).sentence, "unplugged");
+  assert.equal(describe(facts({ trouble: { kind: "away" }, server: null, sinceFrame: null })).word, "connecting");
+});
+
+test("durations for people", () => {
+  const shown = [null, 0, 12.4, 999.6, 3440, 42000, 240000, 7200000].map(duration);
+  assert.deepEqual(shown, ["–", "0 ms", "12 ms", "1.0 s", "3.4 s", "42 s", "4 min", "2 h"]);
+});
+
+test("rate of events falls off when they stop", () => {
+  const rate = new Rate();
+  for (let at = 0; at <= 2000; at += 100) rate.tick(at);
+  assert.ok(Math.abs(rate.value(2050) - 10) < 0.01);
+  assert.ok(rate.value(4000) < 7);
+  assert.equal(rate.value(9000), 0);
+});
+
+test("the orbit looks at its target, z up, right-handed", () => {
+  const orbit = new Orbit();
+  const { x, y, z } = orbit.axes();
+  const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+  close(cross(x, y), z);
+  assert.ok(y[2] > 0);
+  const view = orbit.viewMatrix();
+  const eyeOfTarget = [0, 1, 2].map((row) => orbit.target.reduce((sum, value, axis) => sum + view[4 * axis + row] * value, view[12 + row]));
+  close(eyeOfTarget, [0, 0, -orbit.distance]);
+  assert.ok(orbit.eye()[0] > 0 && orbit.eye()[1] > 0 && orbit.eye()[2] > 0, "from the front left, above");
+});
+
+test("projection puts near and far on the ends of the depth range", () => {
+  const orbit = new Orbit();
+  const projection = orbit.projection(1.5);
+  const depth = (at) => (projection[10] * -at + projection[14]) / at;
+  const [near, far] = orbit.range();
+  close([depth(near), depth(far)], [-1, 1]);
+});
+
+test("limits and reset of the orbit", () => {
+  const orbit = new Orbit();
+  orbit.rotate(0, 10);
+  assert.ok(orbit.pitch < Math.PI / 2);
+  orbit.zoom(1e9);
+  assert.ok(orbit.distance <= 12);
+  orbit.pan(100, 100);
+  assert.ok(orbit.target.every((value) => Math.abs(value) <= 1.5));
+  orbit.reset();
+  close(orbit.target, [0, 0, -0.02]);
+  const wide = orbit.distance;
+  orbit.setAspect(0.6);
+  assert.ok(orbit.distance > 1.5 * wide, "a narrow picture stands back");
+  orbit.setAspect(1.6);
+  close([orbit.distance], [wide]);
+});
+
+test("dragging to the right brings the car's near side along to the right", () => {
+  const orbit = new Orbit();
+  const near = orbit.eye().map((value, axis) => orbit.target[axis] + (value - orbit.target[axis]) * 0.2);
+  const right = () => orbit.axes().x.reduce((sum, value, axis) => sum + value * (near[axis] - orbit.target[axis]), 0);
+  const before = right();
+  orbit.rotate(0.2, 0);
+  assert.ok(right() > before);
+});
+
+test("keys move the camera, others are left alone", () => {
+  const orbit = new Orbit();
+  const home = { ...orbit };
+  assert.equal(keyMoves({ key: "ArrowLeft" }, orbit), true);
+  assert.notEqual(orbit.yaw, home.yaw);
+  assert.equal(keyMoves({ key: "+" }, orbit), true);
+  assert.ok(orbit.distance < home.distance);
+  assert.equal(keyMoves({ key: "ArrowUp", shiftKey: true }, orbit), true);
+  assert.equal(keyMoves({ key: "x" }, orbit), false);
+});
+
+test("colour modes are offered only where the packet has the plane", () => {
+  const ids = (name) => availableModes(name && decode(golden(name).buffer)).map((mode) => mode.id);
+  assert.deepEqual(ids("plain"), ["height", "distance", "direction", "plain"]);
+  assert.deepEqual(ids("full"), MODES.map((mode) => mode.id));
+  assert.deepEqual(ids(null), ["height", "distance", "direction", "plain"]);
+});
+
+test("ramps rise in lightness, so that they survive a grey print", () => {
+  for (const theme of ["dark", "light"]) {
+    const ramp = rampFloats(theme);
+    assert.equal(ramp.length, 15);
+    const grey = [0, 1, 2, 3, 4].map((at) => 0.2126 * ramp[3 * at] + 0.7152 * ramp[3 * at + 1] + 0.0722 * ramp[3 * at + 2]);
+    for (let at = 1; at < 5; at++) assert.ok(grey[at] > grey[at - 1], `${theme} stop ${at}`);
+  }
+});
+
+test("bounds follow the packets, and an empty one changes nothing", () => {
+  const bounds = new Bounds();
+  const before = structuredClone(bounds.now);
+  bounds.add(decode(golden("empty").buffer));
+  assert.deepEqual(bounds.now, before);
+  const packet = decode(golden("full").buffer);
+  bounds.add(packet);
+  assert.deepEqual(bounds.now, measure(packet));
+  assert.ok(bounds.now.low < bounds.now.high && bounds.now.floor < bounds.now.low);
+});
+
+test("the token comes out of the fragment", () => {
+  assert.equal(tokenFromFragment("#token=abc-_1"), "abc-_1");
+  assert.equal(tokenFromFragment("#token="), null);
+  assert.equal(tokenFromFragment("#x=1"), null);
+  assert.equal(tokenFromFragment(""), null);
+});

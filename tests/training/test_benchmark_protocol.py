@@ -1,0 +1,93 @@
+"""Views, ground truth, the cache."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.benchmark_cars import toy_car
+from training.benchmark import protocol, store
+from training.benchmark.store import Store
+
+
+def test_views_are_fixed_even_and_in_range() -> None:
+    views = protocol.views_of("p406")
+    assert views == protocol.views_of("p406") != protocol.views_of("suv")
+    assert len(views) == 24 and len({v.seed for v in views}) == 24
+    step = 15.0
+    for index, view in enumerate(views):
+        off = (view.azimuth - index * step + 180) % 360 - 180
+        assert abs(off) <= step / 2
+        assert 0 <= view.elevation <= 30 and 28 <= view.focal <= 85
+
+
+def test_views_of_a_body_are_these() -> None:
+    """Figures of different dates compare only while the views stay the same."""
+    got = [tuple(round(v, 3) for v in protocol.views_of("p406")[i]) for i in (0, 11)]
+    assert got == [(354.098, 19.378, 79.271, 1253586031), (157.792, 7.522, 48.741, 911654302)]
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> protocol.Truth:
+    return protocol.truth_of(toy_car("p406"), Store(tmp_path_factory.mktemp("cache")), 20_000)
+
+
+def test_outside_truth_leaves_out_what_is_hidden(truth: protocol.Truth) -> None:
+    # The floor of the cabin lies on the body's roof: on all surfaces, but not visible.
+    def hidden(points: np.ndarray) -> int:
+        along, across, up = np.abs(points - [0, 0, (0.7 - 0.65) / 4]).T
+        return int(((along < 0.2) & (across < 0.15) & (up < 1e-3)).sum())
+
+    assert hidden(truth.surface.points) > 500
+    assert hidden(truth.outside.points) == 0
+    assert np.allclose(truth.extents, (1.0, 0.45, 1.3 / 4), atol=1e-6)
+    assert truth.saloon
+
+
+def test_score_has_every_figure(truth: protocol.Truth) -> None:
+    got = protocol.score(truth.outside.points, truth)
+    assert got["whole.f1"] == 100.0 and got["whole.pred_to_gt"] == 0.0
+    assert got["2048.f1"] < got["8192.f1"] < 100.0
+    assert got["all.f1"] < 100.0 and got["all.gt_to_pred"] > 0.1
+    assert {"cd_l2", "emd", "points"} <= got.keys()
+    assert "emd" not in protocol.score(truth.outside.points[:500], truth, emd=False)
+
+
+def test_score_views_scores_what_the_predictor_gives(truth: protocol.Truth) -> None:
+    def predict(rgb: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+        return (truth.outside.points if rgb.any() else np.zeros((0, 3))), {"network": 2.0}
+
+    pictures = [np.ones((8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8)]
+    good, bad = protocol.score_views(predict, truth, pictures)
+    assert good["whole.f1"] == 100.0 and bad["whole.f1"] == 0.0
+    assert good["ms.network"] == 2.0
+    assert "emd" in good and "emd" not in bad
+
+
+def test_store_makes_once_and_again_when_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = []
+
+    def make() -> dict[str, np.ndarray]:
+        made.append(1)
+        return {"a": np.arange(3)}
+
+    cache = Store(tmp_path / "cache")
+    assert cache.get("kind", "key", make)["a"].tolist() == [0, 1, 2]
+    assert cache.get("kind", "key", make)["a"].tolist() == [0, 1, 2]
+    assert len(made) == 1
+    (path,) = cache.folder.iterdir()
+    path.write_bytes(b"cut")
+    with caplog.at_level(logging.WARNING):
+        assert cache.get("kind", "key", make)["a"].tolist() == [0, 1, 2]
+    assert len(made) == 2 and "is unreadable" in caplog.text and str(path) in caplog.text
+
+
+def test_fingerprints_tell_meshes_apart() -> None:
+    assert store.mesh_fingerprint(toy_car("a")) == store.mesh_fingerprint(toy_car("a"))
+    prints = {store.mesh_fingerprint(c) for c in (toy_car("a"), toy_car("b"), toy_car("a", width=1.81))}
+    assert len(prints) == 3
+    with pytest.raises(ValueError, match="without a source file"):
+        store.code_fingerprint([object()])
