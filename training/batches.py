@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,26 +11,8 @@ from torch import Tensor
 
 from edge.errors import DataError
 from training.augment import augment, mirror_depth
+from training.data.dataset import CarDataset
 from training.settings import Settings, Stage
-
-
-class Arrays(Protocol):
-    """What a batch needs of ``training.data.dataset.CarDataset`` (shapes there)."""
-
-    @property
-    def images(self) -> np.ndarray: ...
-    @property
-    def masks(self) -> np.ndarray: ...
-    @property
-    def shape_index(self) -> np.ndarray: ...
-    @property
-    def fixed_depth(self) -> np.ndarray: ...
-    @property
-    def novel_depth(self) -> np.ndarray: ...
-    @property
-    def novel_rotation(self) -> np.ndarray: ...
-    @property
-    def classes(self) -> list[str]: ...
 
 
 class Batch(NamedTuple):
@@ -72,7 +54,7 @@ def shape_weights(classes: list[str]) -> np.ndarray:
 
 
 def sample(
-    data: Arrays, settings: Settings, stage: Stage, step: int, input_size: int, rank: int = 0, world: int = 1
+    data: CarDataset, settings: Settings, stage: Stage, step: int, input_size: int, rank: int = 0, world: int = 1
 ) -> Batch:
     """One augmented training batch; with ``world`` processes this is the ``rank``-th slice of the global one.
 
@@ -105,7 +87,7 @@ def sample(
     return Batch(image[part], depth[part], None if rotation is None else rotation[part])
 
 
-def validation_batches(data: Arrays, map_size: int, input_size: int, count: int, batch: int) -> list[Batch]:
+def validation_batches(data: CarDataset, map_size: int, input_size: int, count: int, batch: int) -> list[Batch]:
     """The same ``count`` un-augmented pictures each time, spread evenly over the set."""
     chosen = np.linspace(0, len(data.images) - 1, min(count, len(data.images))).astype(int)
     batches = []

@@ -23,8 +23,9 @@ from tqdm import tqdm
 from edge.errors import SettingsError
 from edge.geometry import VIEW_DISTANCE, VIEW_WIDTH, cube_corner_views, fuse, pixel_grid
 from training import checkpoint, pseudo_renderer
-from training.batches import Arrays, Batch, sample, validation_batches
+from training.batches import Batch, sample, validation_batches
 from training.curve import Curve
+from training.data.dataset import CarDataset
 from training.distributed import Place, wrap
 from training.losses import Loss, fixed_view_loss, novel_view_loss
 from training.networks import build
@@ -38,7 +39,7 @@ VALIDATION_PICTURES = 48
 class Trainer:
     """One run. ``data`` and ``validation`` are in memory; ``run`` is the folder it lives in."""
 
-    def __init__(self, settings: Settings, data: Arrays, validation: Arrays, run: Path, place: Place) -> None:
+    def __init__(self, settings: Settings, data: CarDataset, validation: CarDataset, run: Path, place: Place) -> None:
         self.settings, self.data, self.validation, self.run, self.place = settings, data, validation, run, place
         for stage in settings.stages:
             if stage.batch // place.world < 2:

@@ -85,9 +85,7 @@ def test_medoid_is_the_middle_car_and_kin_do_not_vote(bodies: list[controls.Body
     assert [b.name for b in table_of_kin] == ["narrow"]
 
 
-def test_oracles_choose_the_closest(
-    bodies: list[controls.Body], truth: protocol.Truth, cache: Store
-) -> None:
+def test_oracles_choose_the_closest(bodies: list[controls.Body], truth: protocol.Truth, cache: Store) -> None:
     nearest = controls.control_row("oracle", bodies, [truth], cache)
     assert nearest.notes == {"p406": "middle"} and nearest.kind == "oracle"
     fitted = controls.boxed(bodies, truth)

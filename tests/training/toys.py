@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from edge.geometry import VIEW_DISTANCE, VIEW_WIDTH, cube_corner_views, pixel_grid
-
-
-@dataclass
-class ToyData:
-    """The arrays of training.data.dataset.CarDataset."""
-
-    images: np.ndarray
-    masks: np.ndarray
-    shape_index: np.ndarray
-    fixed_depth: np.ndarray
-    novel_depth: np.ndarray
-    novel_rotation: np.ndarray
-    classes: list[str]
+from training.data.dataset import CarDataset
 
 
 def ellipsoid_depth(axes: np.ndarray, rotations: np.ndarray, size: int) -> np.ndarray:
@@ -42,7 +28,7 @@ def random_rotations(rng: np.random.Generator, count: int) -> np.ndarray:
     return (q * np.sign(np.linalg.det(q))[:, None, None]).astype(np.float32)
 
 
-def toy_data(shapes: int = 3, pictures: int = 4, size: int = 80, seed: int = 0) -> ToyData:
+def toy_data(shapes: int = 3, pictures: int = 4, size: int = 80, seed: int = 0) -> CarDataset:
     """Pictures are noise with the ellipsoid's size painted in, enough for a loss to fall."""
     rng = np.random.default_rng(seed)
     axes = np.stack([np.full(shapes, 0.5), rng.uniform(0.15, 0.3, shapes), rng.uniform(0.1, 0.2, shapes)], 1)
@@ -55,12 +41,14 @@ def toy_data(shapes: int = 3, pictures: int = 4, size: int = 80, seed: int = 0) 
         window = (n, slice(size // 2 - half_h, size // 2 + half_h), slice(size // 2 - half_w, size // 2 + half_w))
         images[window] += np.uint8(150)
         masks[window] = 255
-    return ToyData(
+    return CarDataset(
         images,
         masks,
         index,
         np.stack([ellipsoid_depth(a, cube_corner_views().rotations, 128) for a in axes]).astype(np.float16),
         np.stack([ellipsoid_depth(a, r, 128) for a, r in zip(axes, rotations, strict=True)]).astype(np.float16),
         rotations,
+        [f"toy-{n}" for n in range(shapes)],
+        ["toy"] * shapes,
         ["toy"] * shapes,
     )

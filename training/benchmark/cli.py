@@ -60,7 +60,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--photos", type=Path, nargs="+", default=[], metavar="PATH", help="photos, or folders of photos"
     )
     sheet.add_argument(
-        "--max-photos", type=int, default=8, help="of folders take so many, evenly spread; 0 for all (default: %(default)s)"
+        "--max-photos",
+        type=int,
+        default=8,
+        help="of folders take so many, evenly spread; 0 for all (default: %(default)s)",
     )
     sheet.add_argument("--boxes", type=Path, metavar="FILE.json", help='{"car.jpg": [x, y, width, height], ...}')
     sheet.set_defaults(run=run_sheet)
