@@ -40,7 +40,7 @@ class BackendError(CarcloudError):
 
 
 class ServerError(CarcloudError):
-    """The server cannot start: port in use, non-loopback bind without a token."""
+    """The server cannot start (port in use, non-loopback bind without a token), be reached, or be talked to."""
 
     exit_code = 6
 

@@ -131,7 +131,7 @@ def _plane_bytes(plane: np.ndarray, count: int) -> bytes:
 def decode(data: bytes) -> Packet:
     """Bytes to a :class:`Packet`. Raises WireError, which says what is wrong, for anything but one whole v1 frame."""
     if data[:4] != MAGIC:
-        raise WireError("these bytes do not start with %r: no carcloud frame; is this /api/v1/cloud of a carcloud server?"
+        raise WireError("these bytes do not start with %r: no carcloud frame; is this /api/v1/cloud of carcloud?"
                         % MAGIC.decode())
     if len(data) < HEADER.size:
         raise WireError("frame is cut short: %d bytes, the header alone has %d; ask again" % (len(data), HEADER.size))

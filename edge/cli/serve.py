@@ -47,7 +47,7 @@ def register(subparsers: Any) -> None:
         description="Reconstruct the car in a camera picture or clip and show its point cloud on a page.",
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser, SETTINGS)
-    parser.add_argument("--check", type=int, metavar="N", help="pull N clouds from the server itself, check them, stop")
+    parser.add_argument("--check", type=_count, metavar="N", help="pull N clouds from the server, check them, stop")
     parser.set_defaults(run=run)
 
 
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
             if options.check is not None:
                 progress = Progress(options.check, "check")
                 client = PullClient(server.url, token)
-                return run_check(client, options.check, stream.raise_if_hopeless, progress.update)
+                return run_check(client, options.check, lambda: _go_on(stream, stop), progress.update)
             print("Ctrl-C stops.", flush=True)
             while not stop.wait(0.2):
                 stream.raise_if_hopeless()
@@ -83,6 +83,19 @@ def run(options: argparse.Namespace) -> int:
         finally:
             hub.close()
             server.stop()
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError("%r is not a number of clouds; give 1 or more" % text)
+    return int(text)
+
+
+def _go_on(stream: "Stream", stop: threading.Event) -> None:
+    """Raise if a check makes no sense any more."""
+    stream.raise_if_hopeless()
+    if stop.is_set():
+        raise KeyboardInterrupt
 
 
 def demo_uri() -> str:
@@ -108,7 +121,7 @@ def _announce(
     server: Server, stream: "Stream", bundle: bundles.Bundle, settings: Settings, token: Optional[str], fresh: bool
 ) -> None:
     """Say what runs and where to look. A token appears once, when its file was made."""
-    page = server.url
+    page = server.public_url
     if token is not None:
         page += "#token=%s" % (token if fresh else "TOKEN   (TOKEN is the word in %s)" % settings.token_file)
     print("carcloud %s" % edge.__version__)

@@ -7,7 +7,7 @@ from typing import Callable, List
 
 import numpy as np
 
-from edge.client.pull import PullClient
+from edge.client.pull import NoCloud, PullClient
 from edge.errors import ServerError, WireError
 from edge.wire import Packet
 
@@ -22,7 +22,8 @@ def run_check(
 ) -> int:
     """Pull ``count`` clouds, look at each, print rate and age. Returns the exit code: 0 if all are sound, else 1.
 
-    still_worth_it: called before each pull; raises if no cloud will ever come. progress: called with the clouds so far.
+    still_worth_it: called every second at least; raises if no cloud will ever come.
+    progress: called with the number of clouds so far.
     """
     packets: List[Packet] = []
     ages: List[float] = []
@@ -30,8 +31,7 @@ def run_check(
     try:
         with client:
             while len(packets) < count:
-                still_worth_it()
-                packets.append(client.next(PATIENCE))
+                packets.append(_next(client, still_worth_it))
                 times.append(time.monotonic())
                 ages.append(client.age)
                 examine(packets[-1], packets[-2].seq if len(packets) > 1 else 0)
@@ -45,6 +45,17 @@ def run_check(
     print("check passed: %d clouds, %.1f a second, median age %.0f ms, %d to %d points, %d skipped" % (
         len(packets), rate, 1e3 * statistics.median(ages), min(points), max(points), client.skipped))
     return 0
+
+
+def _next(client: PullClient, still_worth_it: Callable[[], None]) -> Packet:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        still_worth_it()
+        try:
+            return client.next(1.0)
+        except NoCloud:
+            if time.monotonic() > deadline:
+                raise
 
 
 def examine(packet: Packet, last_seq: int) -> None:

@@ -17,6 +17,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 MAX_ANSWER = 16 << 20
 
 
+class NoCloud(ServerError):
+    """Nothing came in time; asking again may help."""
+
+
 class PullClient:
     """Pulls clouds from one server. Not for sharing between threads.
 
@@ -44,15 +48,15 @@ class PullClient:
     def next(self, timeout: float = 10.0) -> Packet:
         """The newest cloud that this client has not seen, waiting for it up to ``timeout`` seconds.
 
-        Reconnects with growing pauses while the server is away or busy. Raises ServerError: nothing came in time,
-        the token is missing or wrong, or the address is not a carcloud server; WireError: damaged bytes.
+        Reconnects with growing pauses while the server is away or busy. Raises NoCloud: nothing came in time;
+        ServerError: the token is missing or wrong, or this is no carcloud server; WireError: damaged bytes.
         """
         deadline = time.monotonic() + timeout
         pause, reason = FIRST_PAUSE, "the server published no new cloud"
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise ServerError("no cloud from http://%s:%d within %g s: %s" % (self._address + (timeout, reason)))
+                raise NoCloud("no cloud from http://%s:%d within %g s: %s" % (self._address + (timeout, reason)))
             try:
                 packet = self._ask(left)
             except (OSError, http.client.HTTPException) as error:

@@ -165,7 +165,14 @@ class Server:
     @property
     def url(self) -> str:
         """Address for a browser on this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return self._url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host))
+
+    @property
+    def public_url(self) -> str:
+        """Address for other machines, if they can reach this server; otherwise the same as :attr:`url`."""
+        return self._url(own_address()) if self.host in ("0.0.0.0", "::") else self.url
+
+    def _url(self, host: str) -> str:
         return "http://%s:%d/" % ("[%s]" % host if ":" in host else host, self.port)
 
     def start(self) -> None:
@@ -184,6 +191,17 @@ class Server:
             self._thread = None
         self._server.hang_up()
         self._server.server_close()
+
+
+def own_address() -> str:
+    """This machine's IPv4 address towards the network; 127.0.0.1 where there is no network. Sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Connecting a datagram socket only chooses the route; any address that is not local will do.
+            probe.connect(("203.0.113.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
 
 
 def listen(host: str, port: int) -> socket.socket:

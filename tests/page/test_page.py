@@ -1,7 +1,8 @@
-"""The page in a real browser: Chromium from PATH, driven by Playwright. Skipped, aloud, where one of them is missing."""
+"""The page in a real browser: Chromium from PATH, driven by Playwright. Skipped, aloud, where one is missing."""
 
 from __future__ import annotations
 
+import functools
 import shutil
 import threading
 import time
@@ -23,10 +24,10 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="PAGE NOT TESTED: no chromium on PATH; type: apt-get install chromium"),
     pytest.mark.slow,
 ]
-FLAGS = (
-    "--headless --no-sandbox --use-angle=swiftshader --enable-unsafe-swiftshader --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic",
+    "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]
 TOKEN = "a-token-of-good-length"
 #: Longest wait for the page to get somewhere, seconds.
 PATIENCE = 60
@@ -89,6 +90,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
         # Small and still unless the test is about it: everything is drawn by the CPU here.
         options.setdefault("reduced_motion", "reduce")
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        context.set_default_timeout(1000 * PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.problems = []
@@ -103,7 +105,10 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
 
 
 def wait_for(page: Any, condition: str) -> None:
-    """Until a JavaScript expression is true. (Playwright's own wait evaluates strings, which the page's policy forbids.)"""
+    """Until a JavaScript expression is true.
+
+    Playwright's own wait evaluates strings inside the page, which the page's policy forbids.
+    """
     end = time.monotonic() + PATIENCE
     while not page.evaluate(condition):
         assert time.monotonic() < end, f"{condition} is not true; badge: {page.text_content('#state')}; {page.problems}"
@@ -115,9 +120,14 @@ def wait_word(page: Any, word: str) -> None:
     wait_for(page, f"document.getElementById('word').textContent === {word!r}")
 
 
+def stage_picture(page: Any) -> bytes:
+    """The part of the page that shows the cloud, as PNG. (A locator's screenshot waits for two drawn frames first.)"""
+    return page.screenshot(clip=page.locator("#cloud").bounding_box())
+
+
 def coloured_share(page: Any) -> float:
     """Share of the canvas's pixels with a colour, i.e. neither grid nor ground nor shadow, all of which are grey."""
-    data = np.frombuffer(page.locator("#cloud").screenshot(), np.uint8)
+    data = np.frombuffer(stage_picture(page), np.uint8)
     picture = cv2.imdecode(data, cv2.IMREAD_COLOR).astype(int)
     return float(((picture.max(2) - picture.min(2)) > 50).mean())
 
@@ -156,16 +166,15 @@ def test_controls(stage: Any, visit: Any) -> None:
     page.keyboard.press("f")
     wait_word(page, "frozen")
     page.wait_for_timeout(300)
-    still = page.locator("#cloud").screenshot()
+    still = stage_picture(page)
     page.wait_for_timeout(300)
-    assert page.locator("#cloud").screenshot() == still
-    for action in (lambda: page.keyboard.press("ArrowRight"), lambda: page.mouse.wheel(0, 300),
-                   lambda: page.click("#modes [data-mode=confidence]"), lambda: page.keyboard.press("]"),
-                   lambda: page.keyboard.press("g"), lambda: page.keyboard.press("t"), lambda: page.keyboard.press("r")):
-        page.hover("#cloud")
+    assert stage_picture(page) == still
+    keys = [functools.partial(page.keyboard.press, key) for key in ("ArrowRight", "+", "]", "g", "t", "r")]
+    for action in [*keys, lambda: page.mouse.wheel(0, 300), lambda: page.click("#modes [data-mode=confidence]")]:
+        page.mouse.move(300, 200)
         action()
         page.wait_for_timeout(200)
-        now = page.locator("#cloud").screenshot()
+        now = stage_picture(page)
         assert now != still
         still = now
     assert page.get_attribute("#modes [data-mode=confidence]", "aria-checked") == "true"

@@ -1,6 +1,7 @@
 """The routes through Flask's own client: answers, headers, refusals."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from edge.geometry import Cloud
 from edge.ply import to_bytes
 from edge.server.app import CONTENT_SECURITY_POLICY, ServerSettings, create_app
 from edge.server.hub import Hub, State
+from edge.server.page import load_page
 from tests.edge.server.fake import result
 
 TOKEN = "a-token-of-good-length"
@@ -186,6 +188,18 @@ def test_static_files_have_their_types_and_revalidate(client, name, kind):
     assert again.status_code == 304 and again.data == b""
 
 
-@pytest.mark.parametrize("path", ["/static/package.json", "/static/../app.py", "/static/%2e%2e/app.py", "/static/nope.js"])
+@pytest.mark.parametrize("path", [
+    "/static/package.json", "/static/../app.py", "/static/%2e%2e/app.py", "/static/nope.js",
+])
 def test_other_files_are_not_served(client, path):
     assert client.get(path).status_code == 404
+
+
+def test_page_asks_for_every_module_at_once_and_for_nothing_foreign(client):
+    """Otherwise a phone on a slow link fetches them level by level."""
+    page = client.get("/").data.decode()
+    modules = {name for name in load_page() if name.endswith(".js")}
+    assert modules == set(re.findall('(?:modulepreload" href|module" src)="/static/([a-z]+.js)"', page))
+    for name, (body, _, _) in load_page().items():
+        body = body.replace(b"http://www.w3.org/2000/svg", b"")
+        assert not re.search(rb"(https?:)?//[a-z0-9.-]+[.][a-z]{2,}", body), name
