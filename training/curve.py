@@ -60,6 +60,8 @@ def plot(path: Path, out: Path) -> None:
         axis.set_xlabel("thousand samples seen")
         axis.set_title(title, fontsize=10)
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("{x:g}")
         axis.grid(alpha=0.3, which="both")
         for n in range(1, len(rows)):
             if rows[n]["stage"] != rows[n - 1]["stage"]:
