@@ -16,11 +16,15 @@ from training.settings import Settings, Stage
 
 
 class Batch(NamedTuple):
-    """image (B, 3, S, S) in 0..1; depth (B, V, M, M), 0 = background; rotation (B, N, 3, 3) of novel views or None."""
+    """image (B, 3, S, S) in 0..1; depth (B, V, M, M), 0 = background; rotation (B, N, 3, 3) of novel views or None.
+
+    shape: (B,) index of the shape.
+    """
 
     image: Tensor
     depth: Tensor
     rotation: Tensor | None
+    shape: Tensor
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -68,7 +72,10 @@ def sample(
     mask = torch.from_numpy(data.masks[pictures])[:, None].float() / 255
     flip = torch.from_numpy(rng.random(stage.batch) < 0.5)
     rotation = None
-    if stage.loss == "fixed":
+    if stage.loss == "code":
+        # The encoder learns from shape numbers alone; a mirrored picture shows (near enough) the same shape.
+        depth = torch.zeros(stage.batch, 1, stage.map_size, stage.map_size)
+    elif stage.loss == "fixed":
         depth = torch.from_numpy(data.fixed_depth[shapes].astype(np.float32))
         depth = torch.where(flip[:, None, None, None], mirror_depth(depth), depth)
     else:
@@ -84,7 +91,8 @@ def sample(
     image = augment(image, mask, input_size, settings, generator)
     part = slice(rank * stage.batch // world, (rank + 1) * stage.batch // world)
     depth = shrink_depth(depth, stage.map_size)
-    return Batch(image[part], depth[part], None if rotation is None else rotation[part])
+    shape = torch.from_numpy(shapes)[part]
+    return Batch(image[part], depth[part], None if rotation is None else rotation[part], shape)
 
 
 def validation_batches(data: CarDataset, map_size: int, input_size: int, count: int, batch: int) -> list[Batch]:
@@ -96,6 +104,7 @@ def validation_batches(data: CarDataset, map_size: int, input_size: int, count: 
         image = torch.from_numpy(data.images[rows]).permute(0, 3, 1, 2).float() / 255
         if image.shape[-1] != input_size:
             image = functional.interpolate(image, size=(input_size, input_size), mode="area")
-        depth = torch.from_numpy(data.fixed_depth[data.shape_index[rows]].astype(np.float32))
-        batches.append(Batch(image, shrink_depth(depth, map_size), None))
+        shapes = data.shape_index[rows]
+        depth = torch.from_numpy(data.fixed_depth[shapes].astype(np.float32))
+        batches.append(Batch(image, shrink_depth(depth, map_size), None, torch.from_numpy(shapes)))
     return batches

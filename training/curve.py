@@ -18,7 +18,7 @@ class Curve:
             path.unlink(missing_ok=True)
 
     def add(self, **row: object) -> None:
-        """Add one row; the first row decides the columns."""
+        """Add one row; stages may have figures of their own."""
         text = {key: f"{value:.5g}" if isinstance(value, float) else str(value) for key, value in row.items()}
         self.rows.append(text)
         self._write(self.rows)
@@ -26,7 +26,8 @@ class Curve:
     def _write(self, rows: list[dict[str, str]]) -> None:
         temporary = self.path.with_name(self.path.name + ".part")
         with temporary.open("w", newline="", encoding="utf-8") as handle:
-            writer = csv.DictWriter(handle, fieldnames=list(rows[0]), lineterminator="\n")
+            names = list(dict.fromkeys(name for row in rows for name in row))
+            writer = csv.DictWriter(handle, fieldnames=names, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
         temporary.replace(self.path)
@@ -41,7 +42,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def plot(path: Path, out: Path) -> None:
-    """Draw loss and validation distances over samples seen, stages shaded, to a PNG."""
+    """Draw losses and validation figures over samples seen, stages parted by dotted lines, to a PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -49,23 +50,30 @@ def plot(path: Path, out: Path) -> None:
 
     rows = read(path)
     samples = [int(row["samples"]) / 1000 for row in rows]
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 3.6), constrained_layout=True)
+    figure, axes = pyplot.subplots(1, 3, figsize=(14, 3.6), constrained_layout=True)
     for axis, keys, title in (
-        (axes[0], ("train_loss", "total"), "loss"),
-        (axes[1], ("pred_to_gt", "gt_to_pred"), "mean distance to the nearest point x 100, validation bodies"),
+        (axes[0], ("code_explained",), "shape explained by the encoder, validation bodies"),
+        (axes[1], ("train_loss", "total"), "loss"),
+        (axes[2], ("pred_to_gt", "gt_to_pred"), "distance to the nearest point x 100, validation"),
     ):
         for key in keys:
+            drawn = [(x, float(row[key])) for x, row in zip(samples, rows, strict=True) if row.get(key)]
+            if not drawn:
+                continue
             label = {"total": "validation", "train_loss": "training (one batch)"}.get(key, key.replace("_to_", " to "))
-            axis.plot(samples, [float(row[key]) for row in rows], label=label, linewidth=1.5)
+            axis.plot(*zip(*drawn, strict=True), label=label, linewidth=1.5)
         axis.set_xlabel("thousand samples seen")
         axis.set_title(title, fontsize=10)
-        axis.set_yscale("log")
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter("{x:g}")
+        if axis is not axes[0]:
+            axis.set_yscale("log")
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_formatter("{x:g}")
         axis.grid(alpha=0.3, which="both")
         for n in range(1, len(rows)):
             if rows[n]["stage"] != rows[n - 1]["stage"]:
                 axis.axvline(samples[n - 1], color="grey", linestyle=":", linewidth=1)
-        axis.legend(fontsize=8)
+        axis.set_xlim(0, samples[-1])
+        if axis.lines and key in keys[1:]:
+            axis.legend(fontsize=8)
     figure.savefig(out, dpi=110)
     pyplot.close(figure)

@@ -39,11 +39,14 @@ def start(threads: int = 0) -> Place:
 
 
 def wrap(network: nn.Module, place: Place) -> nn.Module:
-    """The network itself, or its gradient-averaging wrapper when there are several processes."""
+    """The network itself, or its gradient-averaging wrapper when there are several processes.
+
+    A stage may leave parameters out of its loss (the decoder while the encoder learns alone).
+    """
     if place.world == 1:
         return network
     ids = [place.device.index] if place.device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(network, device_ids=ids)
+    return nn.parallel.DistributedDataParallel(network, device_ids=ids, find_unused_parameters=True)
 
 
 def stop(place: Place) -> None:

@@ -24,10 +24,11 @@ from edge.errors import SettingsError
 from edge.geometry import VIEW_DISTANCE, VIEW_WIDTH, cube_corner_views, fuse, pixel_grid
 from training import checkpoint, pseudo_renderer
 from training.batches import Batch, sample, validation_batches
+from training.codes import CodeHead, ShapeSpace
 from training.curve import Curve
 from training.data.dataset import CarDataset
 from training.distributed import Place, wrap
-from training.losses import Loss, fixed_view_loss, novel_view_loss
+from training.losses import Loss, code_loss, fixed_view_loss, novel_view_loss
 from training.networks import build
 from training.pictures import validation_picture
 from training.settings import Settings, Stage
@@ -48,11 +49,16 @@ class Trainer:
                     "batch normalisation needs at least 2 samples in each: raise batch or start fewer processes"
                 )
         torch.manual_seed(settings.seed)
-        self.network = build(settings.network, bn_momentum=settings.bn_momentum).to(place.device)
+        self.network = build(settings.network, bn_momentum=settings.bn_momentum, init_std=settings.init_std)
+        self.network.to(place.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.input_size = self.network.input_size
         self.average = copy.deepcopy(self.network).eval()
-        self.optimizer = torch.optim.Adam(self.network.parameters(), fused=True)
+        self.space = ShapeSpace(data.fixed_depth, settings.code_size)
+        self.codes = self.space.codes.to(place.device)
+        self.coder = CodeHead(self.network, self.codes.shape[1]).to(place.device)
+        # The coder holds the network too: one list of parameters for all stages, those without a gradient rest.
+        self.optimizer = torch.optim.Adam(self.coder.parameters(), fused=True)
         self.rotations = torch.from_numpy(cube_corner_views().rotations).to(place.device)
         self.step = 0
         self.seconds = 0.0
@@ -72,6 +78,7 @@ class Trainer:
                 f"or the settings in {self.run}/settings.json"
             )
         self.network.load_state_dict(state["network"])
+        self.coder.head.load_state_dict(state["code_head"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds, self.samples = state["step"], state["seconds"], state["samples"]
@@ -86,6 +93,7 @@ class Trainer:
                 "network_name": self.settings.network,
                 "network": self.network.state_dict(),
                 "average": self.average.state_dict(),
+                "code_head": self.coder.head.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "step": self.step,
                 "seconds": self.seconds,
@@ -104,6 +112,8 @@ class Trainer:
     def _loss(self, network: nn.Module, batch: Batch, stage: Stage) -> Loss:
         device = self.place.device
         maps = network(batch.image.to(device, memory_format=torch.channels_last), stage.map_size)
+        if stage.loss == "code":
+            return code_loss(maps, self.codes[batch.shape.to(device)])
         depth = batch.depth.to(device)
         if batch.rotation is None:
             grid = torch.from_numpy(pixel_grid(stage.map_size, VIEW_WIDTH)).to(device)
@@ -150,7 +160,9 @@ class Trainer:
             writer.close()
 
     def _stage(self, stage: Stage, start: int, end: int, writer: SummaryWriter | None, curve: Curve | None) -> None:
-        network = wrap(self.network.train(), self.place)
+        for parameter in self.network.encoder_parameters():
+            parameter.requires_grad_(not stage.freeze_encoder)
+        network = wrap((self.coder if stage.loss == "code" else self.network).train(), self.place)
         bar = tqdm(
             total=end - start,
             initial=self.step - start,
@@ -178,7 +190,7 @@ class Trainer:
                 for name, part in loss._asdict().items():
                     writer.add_scalar(f"train/{name}", part.item(), self.step)
             if self.step % self.settings.validate_every == 0 or self.step == end:
-                figures = self.validate(stage.map_size)
+                figures = self.validate_codes() if stage.loss == "code" else self.validate(stage.map_size)
                 curve.add(
                     step=self.step,
                     stage=stage.name,
@@ -189,7 +201,8 @@ class Trainer:
                 )
                 for name, figure in figures.items():
                     writer.add_scalar(f"validation/{name}", figure, self.step)
-                writer.add_image("validation/maps", self._picture(stage.map_size), self.step)
+                if stage.loss != "code":
+                    writer.add_image("validation/maps", self._picture(stage.map_size), self.step)
             if time.monotonic() - saved > self.settings.checkpoint_seconds or self.step == end:
                 self.save()
                 saved = time.monotonic()
@@ -211,6 +224,19 @@ class Trainer:
                 sums[name] = sums.get(name, 0.0) + figure * len(batch.image)
             pictures += len(batch.image)
         return {name: total / pictures for name, total in sums.items()}
+
+    @torch.no_grad()
+    def validate_codes(self) -> dict[str, float]:
+        """Part of the codes' variance the encoder explains on the validation bodies (1 = all, 0 = the mean car)."""
+        truth = self.space.project(self.validation.fixed_depth)
+        self.coder.eval()
+        error = total = 0.0
+        for batch in validation_batches(self.validation, 64, self.input_size, VALIDATION_PICTURES, 16):
+            predicted = self.coder(batch.image.to(self.place.device)).cpu()
+            error += (predicted - truth[batch.shape]).square().sum().item()
+            total += truth[batch.shape].square().sum().item()
+        self.coder.train()
+        return {"code_explained": 1 - error / total}
 
     @torch.no_grad()
     def _picture(self, map_size: int) -> Any:

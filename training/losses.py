@@ -1,4 +1,4 @@
-"""The two losses of Lin, Kong, Lucey 2018, on fixed views (stage 1) and on novel views (stage 2)."""
+"""The two losses of Lin, Kong, Lucey 2018, on fixed views (stage 1) and on novel views (stage 2), and one on codes."""
 
 from __future__ import annotations
 
@@ -48,6 +48,13 @@ def novel_view_loss(rendered: Rendered, depth: Tensor, geometry_weight: float) -
     return Loss(
         geometry_weight * error_depth + cross_entropy, torch.zeros_like(error_depth), error_depth, cross_entropy
     )
+
+
+def code_loss(predicted: Tensor, codes: Tensor) -> Loss:
+    """Mean squared error of shape codes (B, K), summed over the components (training/codes.py)."""
+    error = (predicted - codes).square().sum(1).mean()
+    nothing = torch.zeros_like(error)
+    return Loss(error, nothing, nothing, nothing)
 
 
 def _masked_l1(difference: Tensor, mask: Tensor) -> Tensor:

@@ -15,14 +15,16 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-LOSSES = ("fixed", "novel")
+LOSSES = ("code", "fixed", "novel")
 
 
 @dataclass(frozen=True)
 class Stage:
     """One part of a run.
 
-    loss: "fixed" (stage 1 of Lin 2018) or "novel" (stage 2, through the pseudo-renderer).
+    loss: "fixed" (stage 1 of Lin 2018), "novel" (stage 2, through the pseudo-renderer) or "code" (the encoder alone
+        learns to tell shapes apart, training/codes.py).
+    freeze_encoder: whether the encoder's weights rest in this stage.
     map_size: side of the output maps, 64 or 128. batch: samples per iteration over all processes.
     learning_rate: Adam's, at the start; decays by a cosine to ``final_rate`` times that.
     novel_views, upscale: of the pseudo-renderer.
@@ -39,6 +41,7 @@ class Stage:
     geometry_weight: float = 10.0
     novel_views: int = 5
     upscale: int = 5
+    freeze_encoder: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Settings:
     """Everything that decides what a run learns. Paths, threads and devices are flags of the command instead.
 
     ema: share of the past in the averaged weights that are validated and exported (0 = off).
-    augment_*: see training/augment.py.
+    init_std: of all weights but the head's (the release has 0.1). code_size: shape components the "code" loss
+        asks for. augment_*: see training/augment.py.
     """
 
     network: str
@@ -54,6 +58,8 @@ class Settings:
     seed: int = 0
     ema: float = 0.998
     bn_momentum: float = 0.01
+    init_std: float = 0.1
+    code_size: int = 48
     augment_zoom: float = 0.12
     augment_colour: float = 0.25
     augment_background: float = 0.3
@@ -93,7 +99,7 @@ def _build(kind: type, values: dict[str, Any], where: str) -> Any:
         wanted = hints[key]
         if wanted is float and type(value) is int:
             values = {**values, key: float(value)}
-        elif wanted in (int, float, str) and type(value) is not wanted:
+        elif wanted in (bool, int, float, str) and type(value) is not wanted:
             raise SettingsError(f"{where}: {key} must be of type {wanted.__name__}, not {value!r}")
     try:
         return kind(**values)

@@ -36,7 +36,7 @@ def read_image(path: str) -> np.ndarray:
     if os.path.isdir(path):
         raise ImageError("%s is a folder, not a picture" % path)
     if not os.path.isfile(path):
-        raise ImageError("there is no file %s" % path)
+        raise ImageError("there is no file %s; give the path of a picture, or of a folder of them" % path)
     try:
         with open(path, "rb") as handle:
             content = handle.read()

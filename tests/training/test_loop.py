@@ -22,9 +22,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def _settings(iterations: int = 6) -> Settings:
-    coarse = Stage("coarse", iterations, map_size=64, batch=4, warm_up=2, learning_rate=2e-3)
+    code = Stage("code", 2, loss="code", batch=4, warm_up=1)
+    coarse = Stage("coarse", iterations, map_size=64, batch=4, warm_up=2, learning_rate=2e-3, freeze_encoder=True)
     novel = Stage("novel", 1, loss="novel", batch=4, learning_rate=1e-5, novel_views=1, upscale=2)
-    return Settings("lin2018", (coarse, novel), validate_every=3, checkpoint_seconds=1e9)
+    return Settings("lin2018", (code, coarse, novel), validate_every=3, checkpoint_seconds=1e9)
 
 
 def _trainer(run: Path, settings: Settings) -> Trainer:
@@ -58,7 +59,7 @@ def test_killed_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
         assert torch.equal(value, resumed.network.state_dict()[name]), name
     rows = [[r[k] for k in ("step", "samples", "total")] for r in curve.read(tmp_path / "a/curve.csv")]
     assert rows == [[r[k] for k in ("step", "samples", "total")] for r in curve.read(tmp_path / "b/curve.csv")]
-    assert [r[0] for r in rows] == ["3", "6", "7"]
+    assert [r[0] for r in rows] == ["2", "3", "6", "8", "9"]
 
 
 def test_it_learns(tmp_path: Path) -> None:
@@ -74,6 +75,25 @@ def test_it_learns(tmp_path: Path) -> None:
     assert sum(losses[-3:]) < 0.85 * sum(losses[:3])
 
 
+def test_a_frozen_encoder_rests_and_a_code_stage_leaves_the_decoder_alone(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path, _settings(2))
+    start = {name: value.clone() for name, value in trainer.network.named_parameters()}
+    moved: dict[str, set[str]] = {}
+    stage = trainer._stage
+
+    def watch(*arguments: object) -> None:
+        stage(*arguments)  # type: ignore[arg-type]
+        parts = {n.split(".")[0] for n, v in trainer.network.named_parameters() if not torch.equal(v, start[n])}
+        moved[arguments[0].name] = parts  # type: ignore[attr-defined]
+        start.update({n: v.detach().clone() for n, v in trainer.network.named_parameters()})
+
+    trainer._stage = watch  # type: ignore[method-assign,assignment]
+    trainer.train()
+    assert moved["code"] == {"encoder", "encoder_fc"}
+    assert moved["coarse"] == {"decoder_fc", "decoder", "head", "pixel_bias"}
+    assert moved["novel"] >= {"encoder", "decoder", "head"}
+
+
 def test_other_settings_are_refused(tmp_path: Path) -> None:
     _trainer(tmp_path, _settings()).save()
     with pytest.raises(SettingsError, match="was trained with other settings; use another --run folder"):
@@ -86,7 +106,7 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         ("network = 'lin2018'", "has no \\[\\[stage\\]\\]"),
         ("network = 'lin2018'\nspeed = 3\n[[stage]]\nname='a'\niterations=1", "unknown key 'speed'; known: augment"),
         ("network = 'lin2018'\n[[stage]]\nname='a'\niterations='many'", "iterations must be of type int, not 'many'"),
-        ("network = 'lin2018'\n[[stage]]\nname='a'\niterations=1\nloss='x'", "has loss 'x'; known: fixed, novel"),
+        ("network = 'lin2018'\n[[stage]]\nname='a'\niterations=1\nloss='x'", "has loss 'x'; known: code, fixed, novel"),
         ("network = 'lin2018'\n[[stage]]\nname='a'\niterations=0", "needs iterations >= 1 and batch >= 2"),
         ("[[stage]]\nname='a'\niterations=1", "network"),
         ("network = ", "is not valid TOML"),
@@ -151,4 +171,4 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert checkpoint.load(tmp_path / "last.pt")["step"] == 3
+    assert checkpoint.load(tmp_path / "last.pt")["step"] == 5

@@ -55,6 +55,7 @@ class Lin2018(Network):
     input_size = 64
     map_size = 128
     view_count = 8
+    latent_size = ENCODER_FC[-1]
 
     def __init__(self, bn_momentum: float = 0.01, init_std: float = 0.1, head_std: float = 0.01) -> None:
         super().__init__()
@@ -89,14 +90,21 @@ class Lin2018(Network):
         rest = torch.stack([torch.full_like(grid[0], VIEW_DISTANCE), torch.zeros_like(grid[0])])
         return torch.cat([grid, rest]).expand(self.view_count, -1, -1, -1).clone()
 
+    def encode(self, image: Tensor) -> Tensor:
+        """(B, 3, 64, 64) RGB in 0..1 to the 512 numbers between encoder and decoder, before their rectifier."""
+        return self.encoder_fc(self.encoder(image).flatten(1))
+
+    def encoder_parameters(self) -> list[nn.Parameter]:
+        """Convolutions and fully connected layers up to the 512 numbers."""
+        return [*self.encoder.parameters(), *self.encoder_fc.parameters()]
+
     def forward(self, image: Tensor, map_size: int = 128) -> Tensor:
         """(B, 3, 64, 64) RGB in 0..1 to (B, V, 4, map_size, map_size).
 
         ``map_size`` 64 leaves out the last doubling, for the cheap first part of training: the same
         weights at a quarter of the cost, the per-pixel bias averaged over 2x2 pixels.
         """
-        feature = self.encoder_fc(self.encoder(image).flatten(1))
-        feature = self.decoder_fc(feature).unflatten(1, (-1, 4, 4))
+        feature = self.decoder_fc(self.encode(image)).unflatten(1, (-1, 4, 4))
         size = 4
         for block in self.decoder:
             if size < map_size:
