@@ -49,16 +49,13 @@ def run_bundle(options: argparse.Namespace) -> int:
 
 def run_figures(options: argparse.Namespace) -> int:
     """Copy the network's rows of a results file into the manifest."""
-    from edge.bundle import read_manifest
     from export.bundle import record_figures
 
-    read_manifest(str(options.bundle))
     try:
         results = json.loads(options.results.read_text(encoding="utf-8"))
-        rows = results["summary"]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{options.results} holds no results ({error}); run: python -m training benchmark") from None
-    record_figures(options.bundle, {"fp32": rows})
+    except (OSError, ValueError) as error:
+        raise DataError(f"{options.results} cannot be read ({error}); run: python -m training benchmark") from None
+    record_figures(options.bundle, results)
     print(f"recorded in {options.bundle / 'manifest.json'}")
     return 0
 

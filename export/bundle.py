@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import edge
-from edge.bundle import FORMAT, FORMAT_VERSION, sha256_file
+from edge.bundle import FORMAT, FORMAT_VERSION, read_manifest, sha256_file
 from edge.errors import DataError
 from edge.geometry import cube_corner_views
 from export.fold import fold_batch_norm
@@ -74,12 +74,10 @@ def compare(got: np.ndarray, wanted: np.ndarray, which: str) -> tuple[float, flo
     return pair
 
 
-def write_bundle(
-    checkpoint_path: Path, out: Path, name: str, data: Path | None = None, figures: dict[str, Any] | None = None
-) -> dict[str, Any]:
+def write_bundle(checkpoint_path: Path, out: Path, name: str, data: Path | None = None) -> dict[str, Any]:
     """Export ``checkpoint_path`` to the folder ``out``; returns the manifest.
 
-    figures: CarPC-1 results to record, keyed by precision. Raises ExportError when the graph written is not the one
+    Raises ExportError when the graph written is not the one
     asked for or differs from PyTorch by more than ``TOLERANCE``.
     """
     network, provenance = load_network(checkpoint_path)
@@ -101,9 +99,7 @@ def write_bundle(
         differences["shipped"] = compare(got, wanted, "shipped")
         np.savez_compressed(staging / "golden.npz", image=images, maps=got.astype(np.float16))
         cost = count(network, torch.from_numpy(images[:1]))
-        manifest = _manifest(
-            name, size, output_shape, provenance, cost.parameters, cost.gflop, differences, figures or {}
-        )
+        manifest = _manifest(name, size, output_shape, provenance, cost.parameters, cost.gflop, differences)
         for file in ("reconstructor.onnx", "golden.npz"):
             manifest["files"][file] = {
                 "sha256": sha256_file(str(staging / file)),
@@ -119,11 +115,25 @@ def write_bundle(
     return manifest
 
 
-def record_figures(bundle: Path, figures: dict[str, Any]) -> None:
-    """Put measured CarPC-1 figures into the manifest of a bundle (its files stay as they are)."""
+def record_figures(bundle: Path, results: dict[str, Any], precision: str = "fp32") -> None:
+    """Put the means of a benchmark's results.json into the manifest of the bundle they were measured on.
+
+    Its files stay as they are. Raises DataError when the results hold no row of this very network (by SHA-256).
+    """
+    manifest = read_manifest(str(bundle))
+    file = manifest["precisions"][precision]["file"]
+    try:
+        names = [b["name"] for b in results["bundles"] if b["sha256"] == manifest["files"][file]["sha256"]]
+        rows = {r["condition"]: r["mean"] for r in results["rows"] if r["kind"] == "network" and r["name"] in names}
+        bodies = list(results["bodies"])
+    except (KeyError, TypeError) as error:
+        raise DataError(f"these are no benchmark results (no {error}); run: python -m training benchmark") from None
+    if not rows:
+        raise DataError(
+            f"the results hold no row of {file} of {bundle}; run: python -m training benchmark --bundle {bundle}"
+        )
+    manifest["carpc1"][precision] = {"test_bodies": len(bodies), "conditions": rows}
     path = bundle / "manifest.json"
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    manifest["carpc1"] = figures
     temporary = path.with_name("manifest.json.part")
     temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)
@@ -151,7 +161,6 @@ def _manifest(
     parameters: int,
     gflop: float,
     differences: dict[str, tuple[float, float]],
-    figures: dict[str, Any],
 ) -> dict[str, Any]:
     views = cube_corner_views()
     return {
@@ -206,5 +215,5 @@ def _manifest(
             "samples": provenance["samples"],
             "hours": round(provenance["seconds"] / 3600, 3),
         },
-        "carpc1": figures,
+        "carpc1": {},
     }

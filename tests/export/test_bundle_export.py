@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +78,25 @@ def test_bundle_opens_on_the_device_side(bundle: Path) -> None:
     assert opened.manifest["network"]["gflop"] == pytest.approx(1.95, abs=0.03)
 
 
+def _results(sha256: str) -> dict[str, object]:
+    """The parts of training.benchmark's results.json that are read."""
+    row = {"name": "toy", "kind": "network", "condition": "plain", "mean": {"8192": {"f1": 12.5}}}
+    control = {"name": "mean", "kind": "control", "condition": "plain", "mean": {"8192": {"f1": 36.0}}}
+    return {"bundles": [{"name": "toy", "sha256": sha256}], "bodies": {"suv": {}}, "rows": [control, row]}
+
+
 def test_figures_are_recorded_without_touching_the_files(bundle: Path) -> None:
-    record_figures(bundle, {"fp32": {"F@1": 12.5}})
-    assert load_bundle(str(bundle)).manifest["carpc1"] == {"fp32": {"F@1": 12.5}}
+    sha256 = load_bundle(str(bundle)).manifest["files"]["reconstructor.onnx"]["sha256"]
+    record_figures(bundle, _results(sha256))
+    wanted = {"fp32": {"test_bodies": 1, "conditions": {"plain": {"8192": {"f1": 12.5}}}}}
+    assert load_bundle(str(bundle)).manifest["carpc1"] == wanted
+
+
+def test_figures_of_another_network_are_refused(bundle: Path) -> None:
+    with pytest.raises(DataError, match="the results hold no row of reconstructor.onnx of .*toy"):
+        record_figures(bundle, _results("0" * 64))
+    with pytest.raises(DataError, match="these are no benchmark results \\(no 'bundles'\\)"):
+        record_figures(bundle, {})
 
 
 def test_other_folders_are_never_replaced(run: Path, tmp_path: Path) -> None:
@@ -132,6 +147,6 @@ def test_halved_weights_that_overflow_are_refused(tmp_path: Path) -> None:
 def test_command_line_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[str], bundle: Path) -> None:
     assert main(["bundle", "--checkpoint", str(tmp_path / "no.pt"), "--out", str(tmp_path / "b")]) != 0
     assert "no checkpoint at" in capsys.readouterr().err
-    (tmp_path / "r.json").write_text(json.dumps({}))
+    (tmp_path / "r.json").write_text("{")
     assert main(["figures", str(bundle), str(tmp_path / "r.json")]) != 0
-    assert "holds no results" in capsys.readouterr().err
+    assert "cannot be read" in capsys.readouterr().err

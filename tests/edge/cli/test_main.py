@@ -60,7 +60,11 @@ def test_a_wrong_command_line_is_two(arguments: List[str], capsys: Any) -> None:
     [
         (["bench", "--bundle", "nowhere"], errors.BundleError.exit_code, "error: no bundle at nowhere"),
         (["bench", "--frames", "0"], errors.SettingsError.exit_code, "error: --frames must be from 1 to 100000"),
-        (["reconstruct", "nope.jpg", "--out", "x"], errors.SourceError.exit_code, "error: there is no file nope.jpg; give the path of a picture, or of a folder of them\n"),
+        (
+            ["reconstruct", "nope.jpg", "--out", "x"],
+            errors.SourceError.exit_code,
+            "error: there is no file nope.jpg; give the path of a picture, or of a folder of them\n",
+        ),
         (["reconstruct", "nope.jpg"], errors.SettingsError.exit_code, "error: nowhere to write; add --out DIR"),
         (["doctor", "--port", "x"], errors.SettingsError.exit_code, 'error: flag --port: port is "x"; it must be'),
     ],
