@@ -133,8 +133,9 @@ class Trainer:
         loss.total.backward()
         self.optimizer.step()
         with torch.no_grad():
-            # A young average follows quickly, so that the first validations mean something.
-            keep = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+            # The average starts anew with each stage and follows quickly at first: what one stage leaves untrained
+            # (the decoder, while the encoder learns alone) must not linger in the next one's average.
+            keep = min(self.settings.ema, (1 + done) / (10 + done))
             for mean, new in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
                 if mean.dtype.is_floating_point:
                     mean.lerp_(new, 1 - keep)
