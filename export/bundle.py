@@ -16,10 +16,11 @@ import edge
 from edge.bundle import FORMAT, FORMAT_VERSION, read_manifest, sha256_file
 from edge.errors import DataError
 from edge.geometry import cube_corner_views
+from edge.ply import atomic_file
 from export.fold import fold_batch_norm
 from export.graph import OPSET, ExportError, assert_graph, export_onnx, halve_fc_weights
 from training import checkpoint
-from training.networks import build
+from training.networks import NETWORKS, build
 from training.networks.base import Network
 from training.networks.cost import count
 
@@ -77,8 +78,8 @@ def compare(got: np.ndarray, wanted: np.ndarray, which: str) -> tuple[float, flo
 def write_bundle(checkpoint_path: Path, out: Path, name: str, data: Path | None = None) -> dict[str, Any]:
     """Export ``checkpoint_path`` to the folder ``out``; returns the manifest.
 
-    Raises ExportError when the graph written is not the one
-    asked for or differs from PyTorch by more than ``TOLERANCE``.
+    Raises ExportError when the graph written is not the one asked for or differs from PyTorch by more than
+    ``TOLERANCE``.
     """
     network, provenance = load_network(checkpoint_path)
     size = network.input_size
@@ -133,10 +134,8 @@ def record_figures(bundle: Path, results: dict[str, Any], precision: str = "fp32
             f"the results hold no row of {file} of {bundle}; run: python -m training benchmark --bundle {bundle}"
         )
     manifest["carpc1"][precision] = {"test_bodies": len(bodies), "conditions": rows}
-    path = bundle / "manifest.json"
-    temporary = path.with_name("manifest.json.part")
-    temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with atomic_file(str(bundle / "manifest.json")) as handle:
+        handle.write((json.dumps(manifest, indent=1) + "\n").encode("utf-8"))
 
 
 def _replace(staging: Path, out: Path) -> None:
@@ -173,7 +172,7 @@ def _manifest(
             "name": provenance["network_name"],
             "parameters": parameters,
             "gflop": round(gflop, 3),
-            "source": "Lin, Kong, Lucey, AAAI 2018, arXiv 1706.07036",
+            "source": NETWORKS[provenance["network_name"]].source,
         },
         "input": {
             "name": "image",

@@ -17,6 +17,8 @@ FORMAT = 1
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` (tensors, numbers, strings, lists, dicts) beside ``path`` and rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Not edge.ply.atomic_file: its scratch names are random, and runs that are killed often would leave one file of
+    # some hundred megabytes each time. This one is overwritten.
     temporary = path.with_name(path.name + ".part")
     with temporary.open("wb") as handle:
         torch.save({"format": FORMAT, **state}, handle)

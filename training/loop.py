@@ -191,7 +191,7 @@ class Trainer:
                 for name, part in loss._asdict().items():
                     writer.add_scalar(f"train/{name}", part.item(), self.step)
             if self.step % self.settings.validate_every == 0 or self.step == end:
-                figures = self.validate_codes() if stage.loss == "code" else self.validate(stage.map_size)
+                figures = self.validate_codes() if stage.loss == "code" else self.validate(stage)
                 curve.add(
                     step=self.step,
                     stage=stage.name,
@@ -210,15 +210,16 @@ class Trainer:
         bar.close()
 
     @torch.no_grad()
-    def validate(self, map_size: int) -> dict[str, float]:
+    def validate(self, stage: Stage) -> dict[str, float]:
         """Loss parts and point distances (x100) of the averaged weights on fixed pictures of the validation bodies."""
         sums: dict[str, float] = {}
+        map_size = stage.map_size
         grid = torch.from_numpy(pixel_grid(map_size, VIEW_WIDTH))
         batches = validation_batches(self.validation, map_size, self.input_size, VALIDATION_PICTURES, 16)
         pictures = 0
         for batch in batches:
             maps = self.average(batch.image.to(self.place.device), map_size).cpu()
-            loss = fixed_view_loss(maps, batch.depth, grid, 10.0)
+            loss = fixed_view_loss(maps, batch.depth, grid, stage.geometry_weight)
             figures = {name: part.item() for name, part in loss._asdict().items()}
             figures |= _distances(maps, batch.depth, grid)
             for name, figure in figures.items():

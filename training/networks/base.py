@@ -9,13 +9,14 @@ class Network(nn.Module):
     """RGB picture to fixed-view maps.
 
     input_size: side of the square input. map_size: side of the output maps. view_count: V.
-    latent_size: numbers between encoder and decoder.
+    latent_size: numbers between encoder and decoder. source: the paper, for the bundle's manifest.
     """
 
     input_size: int
     map_size: int
     view_count: int
     latent_size: int
+    source: str
 
     def encode(self, image: Tensor) -> Tensor:
         """(B, 3, S, S) RGB in 0..1 to (B, latent_size)."""

@@ -56,6 +56,7 @@ class Lin2018(Network):
     map_size = 128
     view_count = 8
     latent_size = ENCODER_FC[-1]
+    source = "Lin, Kong, Lucey, AAAI 2018, arXiv 1706.07036"
 
     def __init__(self, bn_momentum: float = 0.01, init_std: float = 0.1, head_std: float = 0.01) -> None:
         super().__init__()
