@@ -1,4 +1,4 @@
-"""``python -m training COMMAND``: meshes, data, train, benchmark, sheet, clip."""
+"""``python -m training COMMAND``: meshes, data, train, benchmark, sheet, clip, datasets."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ COMMANDS = (
     "training.render.cli",
     "training.cli",
     "training.benchmark.cli",
+    "training.datasets.cli",
 )
 
 
