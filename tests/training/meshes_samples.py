@@ -13,7 +13,7 @@ import trimesh
 from PIL import Image
 
 from edge.bundle import sha256_file
-from training.meshes import fetch
+from training.meshes import packages
 from training.meshes.model import CarMesh, MeshPart
 
 BOX_FACES = np.array(
@@ -43,12 +43,19 @@ def toy_car(*extra: MeshPart) -> CarMesh:
     wheels = [
         box_part("tyre", (x - 0.3, y - 0.1, 0.0), (x + 0.3, y + 0.1, 0.6)) for x in (-1.3, 1.3) for y in (-0.75, 0.75)
     ]
+    rims = [
+        box_part("rim", (x - 0.2, y - 0.005, 0.1), (x + 0.2, y + 0.005, 0.5))
+        for x in (-1.3, 1.3)
+        for y in (-0.855, 0.855)
+    ]
     parts = [
         box_part("paint", (-2.2, -0.9, 0.25), (2.2, 0.9, 0.8)),
-        box_part("glass", (-1.4, -0.8, 0.8), (0.9, 0.8, 1.4)),
+        box_part("glass", (-1.4, -0.8, 0.8), (0.9, 0.8, 1.2)),
+        box_part("paint", (-1.4, -0.8, 1.2), (0.9, 0.8, 1.4)),
         box_part("light_front", (2.19, -0.8, 0.6), (2.2, 0.8, 0.7)),
         box_part("light_rear", (-2.2, -0.8, 0.6), (-2.19, 0.8, 0.7)),
         *wheels,
+        *rims,
         *extra,
     ]
     return CarMesh("toy", "tests", "CC0", "nobody", "sedan", "toy", tuple(parts), 4.4)
@@ -229,11 +236,100 @@ def write_openmrac(path: Path, name: str, picture: str, mask: str) -> None:
             archive.addfile(about, io.BytesIO(data))
 
 
+def obj_text(*pieces: tuple[tuple[float, float, float], tuple[float, float, float], float]) -> str:
+    """An OBJ of boxes (lower, upper, u of all its corners; v is 0.5), with one material."""
+    text, count = "usemtl skin\n", 0
+    for number, (lower, upper, u) in enumerate(pieces):
+        vertices, faces = box(lower, upper)
+        text += f"vt {u} 0.5\n" + "".join(f"v {x} {y} {z}\n" for x, y, z in vertices)
+        text += "".join("f " + " ".join(f"{i + count + 1}/{number + 1}" for i in face) + "\n" for face in faces)
+        count += len(vertices)
+    return text
+
+
+def write_trigger_car(folder: Path, name: str) -> None:
+    """A Trigger Rally car in three liveries: x right, y forward, z up, units of 0.5 m (the scale in its file).
+
+    A lower and an upper box with one footprint (3.6 m long), a wing behind, an aerial above, an axle below. The
+    picture's left half is livery, red, green and blue; the right half is black in all.
+    """
+    wheels = "".join(
+        f'<wheel pos="{x}, {y}, -0.1" radius="0.3"/>' for y in (1.2, -1.0) for x in (0.6, -0.6)
+    )
+    chassis = f'<vehicle><genparams wheelscale="0.033"/><part scale="0.5">{wheels}</part></vehicle>'
+    body = obj_text(
+        ((-1.5, -3.6, -0.4), (1.5, 3.6, 0.8), 0.25),
+        ((-1.5, -3.6, 0.8), (1.5, 3.6, 2.0), 0.75),
+        ((-1.4, -3.6, 2.2), (1.4, -3.0, 2.3), 0.25),
+        ((-0.01, -2.0, 2.0), (0.01, -1.8, 4.0), 0.25),
+        ((-1.2, 2.2, -0.5), (1.2, 2.6, -0.1), 0.25),
+    )
+    for colour, livery in enumerate(("wrc", "kitcar", "super500")):
+        base = folder / "vehicles" / f"{name}_{livery}"
+        base.mkdir(parents=True)
+        (base / f"{name}_{livery}.vehicle").write_text(chassis)
+        (base / f"{name}_{livery}.obj").write_text(body)
+        (base / f"{name}_{livery}_wheel.obj").write_text(obj_text(((-15, -30, -30), (15, 30, 30), 0.25)))
+        picture = np.zeros((8, 8, 3), np.uint8)
+        picture[:, :4, colour] = 220
+        Image.fromarray(picture).save(base / f"{name}_{livery}.png")
+
+
+def _coloured(name: str, lower: tuple[float, float, float], upper: tuple[float, float, float]) -> trimesh.Trimesh:
+    vertices, faces = box(lower, upper)
+    material = trimesh.visual.material.PBRMaterial(name=name, baseColorFactor=[51, 102, 204, 255])
+    visual = trimesh.visual.TextureVisuals(uv=np.zeros((len(vertices), 2)), material=material)
+    return trimesh.Trimesh(vertices=vertices, faces=faces, visual=visual, process=False)
+
+
+def write_smarts_car(folder: Path, file: str) -> None:
+    """A SMARTS car: y up, nose -z, 4 m long; lamps at both ends, tyres with flat metal discs, a metal grille."""
+    pieces = [
+        ("body", (-0.8, 0.3, -2.0), (0.8, 0.9, 2.0)),
+        ("windows", (-0.7, 0.9, -0.8), (0.7, 1.4, 1.2)),
+        ("lights", (-0.7, 0.6, -2.01), (0.7, 0.7, -2.0)),
+        ("lights.red", (-0.7, 0.6, 2.0), (0.7, 0.7, 2.01)),
+        ("metal", (-0.3, 0.4, -2.02), (0.3, 0.5, -2.0)),
+    ]
+    for x in (-0.8, 0.8):
+        for z in (-1.3, 1.3):
+            pieces.append(("tires", (x - 0.1, 0.0, z - 0.3), (x + 0.1, 0.6, z + 0.3)))
+            pieces.append(("metal", (x * 1.13, 0.15, z - 0.15), (x * 1.131, 0.45, z + 0.15)))
+    scene = trimesh.Scene()
+    for number, (name, lower, upper) in enumerate(pieces):
+        scene.add_geometry(_coloured(name, lower, upper), node_name=f"{name}_{number}", geom_name=f"{name}_{number}")
+    target = folder / "vehicles" / "visual_model" / file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(scene.export(file_type="glb"))
+
+
+def write_metadrive_car(folder: Path, name: str) -> None:
+    """A MetaDrive car as its 130: y up, nose -z, no panes over the cabin, colour swatches below it, and one wheel."""
+    target = folder / "vehicle" / name
+    target.mkdir(parents=True)
+    nodes = {
+        "body_body_0": ((-0.85, 0.2, -2.2), (0.85, 0.8, 2.2)),
+        "body_interior_0": ((-0.7, 0.8, -0.8), (0.7, 1.2, 1.2)),
+        "body_lens_0": ((-0.7, 0.5, -2.21), (0.7, 0.6, -2.2)),
+        "body_lens_1": ((-0.7, 0.5, 2.2), (0.7, 0.6, 2.21)),
+        "color_b_red_0": ((-0.2, 0.4, 5.0), (0.2, 0.5, 5.4)),
+    }
+    for file, pieces in (
+        ("vehicle.gltf", nodes),
+        ("right_tire_front.gltf", {"rim": ((-0.1, -0.34, -0.34), (0.12, 0.34, 0.34))}),
+    ):
+        scene = trimesh.Scene()
+        for node, (lower, upper) in pieces.items():
+            scene.add_geometry(_coloured(node, lower, upper), node_name=node, geom_name=node)
+        files = trimesh.exchange.gltf.export_gltf(scene, embed_buffers=True)
+        (target / file).write_bytes(files["model.gltf"])
+
+
 def write_cache(cache: Path) -> None:
     """A mesh cache that looks fetched, with two cars of the many: the ``suv`` and ``p406`` of the two packages."""
-    for package in fetch.PACKAGES:
-        folder = fetch.package_folder(cache, package)
+    for package in packages.PACKAGES:
+        folder = packages.package_folder(cache, package)
         folder.mkdir(parents=True)
-        (folder / fetch.STAMP).write_text(json.dumps({"sha256": package.sha256}))
+        (folder / packages.STAMP).write_text(json.dumps({"sha256": package.sha256}))
     write_sweethome_library(cache / "sweethome3d" / "Scopia.sh3f", "scopia", "suv")
     write_torcs_car(cache / "torcs" / "cars", "p406")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -10,12 +12,15 @@ from edge.errors import DataError
 from edge.geometry import VIEW_DISTANCE, VIEW_WIDTH, Views, back_project, cube_corner_views, look_rotation, pixel_grid
 from tests.training.meshes_samples import box, box_part, toy_car
 from training.meshes import checks
-from training.meshes.build import make_car, make_part, weld, without_thin_extras
+from training.meshes.build import make_car, make_part, on_the_ground, weld, without_thin_extras
 from training.meshes.depth import orthographic_depth, random_rotations
-from training.meshes.model import CarMesh
+from training.meshes.drawn import Drawing, draw
+from training.meshes.floating import floating_pieces
+from training.meshes.model import CarMesh, MeshPart
 from training.meshes.texture import Soup, face_areas, main_colour, mean_colour, split_by_picture, to_linear
 from training.meshes.visible import outside_cloud, sphere_directions, surface_cloud
-from training.meshes.wheels import Wheel, wheel_parts
+from training.meshes.wheels import Wheel, wheel_parts, with_rims
+from training.meshes.wings import has_wings, without_wings
 
 
 def distance_to_box(points: np.ndarray, half: np.ndarray) -> np.ndarray:
@@ -204,7 +209,8 @@ def test_checks_pass_a_good_car_and_measure_it() -> None:
     measures = checks.measure(car)
     assert checks.problems(car, measures) == []
     assert np.allclose(measures.size, [4.4, 1.8, 1.4], atol=1e-5) and measures.lift == pytest.approx(0, abs=1e-6)
-    assert measures.nose is True and measures.interior == 0
+    assert measures.nose is True and measures.share("interior") == 0 and measures.floating == []
+    assert sum(measures.shares.values()) == pytest.approx(1) and 0.05 < measures.share("glass") < 0.3
 
 
 @pytest.mark.parametrize(
@@ -215,6 +221,8 @@ def test_checks_pass_a_good_car_and_measure_it() -> None:
         ("nose", lambda car: car.transformed(lambda v: v * [-1, -1, 1]), "nose towards -x"),
         ("lift", lambda car: toy_car(box_part("trim", (-0.1, -0.1, -0.2), (0.1, 0.1, 0.3))), "a tyre ends 20 cm above"),
         ("side", lambda car: toy_car(box_part("trim", (-2, 0.9, 0.3), (2, 1.3, 0.7))), "left and right differ"),
+        ("float", lambda car: toy_car(box_part("trim", (0, 0, 1.6), (0.2, 0.1, 1.7))), "floats 20 cm off the rest"),
+        ("paint", lambda car: toy_car(box_part("trim", (-2.2, -0.9, 0.2), (2.2, 0.9, 1.5))), "what one sees is paint"),
         ("seat", lambda car: toy_car(box_part("interior", (-2, -0.95, 0.9), (2, 0.95, 1.5))), "% of what one sees is"),
     ],
 )
@@ -225,8 +233,66 @@ def test_checks_say_what_is_wrong(name: str, change, sentence: str) -> None:  # 
 
 def test_checks_see_missing_wheels_and_holes() -> None:
     car = toy_car()
-    bare = CarMesh("bare", "t", "l", "n", "sedan", "a", tuple(p for p in car.parts if p.category != "tyre"), 4.4)
+    rolling = ("tyre", "rim")
+    bare = CarMesh("bare", "t", "l", "n", "sedan", "a", tuple(p for p in car.parts if p.category not in rolling), 4.4)
     assert any("wheels missing" in line for line in checks.problems(bare, checks.measure(bare)))
     frame = [((-2.2, -0.9, 0), (2.2, 0.9, 0.2)), ((-2.2, -0.9, 1.2), (2.2, 0.9, 1.4))]
     frame += [((-2.2, -0.9, 0), (-2.0, 0.9, 1.4)), ((2.0, -0.9, 0), (2.2, 0.9, 1.4))]
     assert checks.silhouette_holes(box_car(*frame).canonical()) > 0.5
+
+
+def test_floating_pieces_are_measured_and_hidden_ones_are_not() -> None:
+    # A plate 30 cm above the roof (z 1.4); a seat inside, which touches nothing, is closed in by body and glass.
+    (piece,) = floating_pieces(toy_car(box_part("chrome", (-0.5, -0.1, 1.7), (0.1, 0.1, 1.75))))
+    assert piece.category == "chrome" and piece.gap == pytest.approx(0.3, abs=0.02)
+    assert piece.size == pytest.approx(0.6, abs=0.02) and np.allclose(piece.centre, [-0.2, 0, 1.725], atol=0.02)
+    assert floating_pieces(toy_car(box_part("trim", (-0.5, -0.3, 0.95), (-0.2, 0.3, 1.05)))) == []
+    lost = box_part("tyre", (-3.2, -0.1, 0.0), (-2.6, 0.1, 0.6))
+    assert [p.category for p in floating_pieces(toy_car(lost))] == ["tyre"]
+
+
+def test_wings_come_off_and_the_car_stands_in_its_frame_again() -> None:
+    wing = replace(box_part("paint", (-2.6, -0.8, 1.5), (-2.0, 0.8, 1.6)), name="wing_top")
+    plain, winged = toy_car(), on_the_ground(toy_car(wing))
+    assert not has_wings(plain) and without_wings(plain) is plain
+    assert has_wings(winged) and winged.length_m == pytest.approx(4.8, abs=1e-5)
+    bare = without_wings(winged)
+    lower, upper = bare.bounds()
+    assert np.allclose(lower, [-2.2, -0.9, 0], atol=1e-5) and np.allclose(upper, [2.2, 0.9, 1.4], atol=1e-5)
+    assert bare.length_m == pytest.approx(4.4, abs=1e-5) and len(bare.parts) == len(plain.parts)
+
+
+def test_rims_without_a_name_are_found_in_the_tyres_opening() -> None:
+    car = toy_car()
+    unnamed = [replace(p, category="chrome") if p.category == "rim" else p for p in car.parts]
+    bumper = box_part("chrome", (2.2, -0.9, 0.2), (2.25, 0.9, 0.4))
+    parts = with_rims([*unnamed, bumper])
+    rims = np.concatenate([p.vertices for p in parts if p.category == "rim"])
+    assert len(rims) == 32 and np.abs(rims[:, 1]).min() > 0.84
+    assert np.concatenate([p.vertices for p in parts if p.category == "chrome"])[:, 0].min() > 2.1
+    assert with_rims(car.parts) == list(car.parts)
+
+
+def test_windows_drawn_on_a_shell() -> None:
+    vertices, faces = box((-2, -0.8, 0.0), (2, 0.8, 1.4))
+    shell = MeshPart("paint", "paint", vertices, faces, (0.2, 0.2, 0.2))
+    drawing = Drawing(
+        side=((0.7, 0.9), (0.7, 1.3), (-0.8, 1.3), (-0.8, 0.9)),
+        screens=((2.1, 1.9), (-1.9, -2.1)),
+        half=(0.7, 0.5),
+        belt=0.9,
+        roof=1.3,
+        front=(0.4, 0.7, 0.4, 0.6),
+        rear=(0.4, 0.7, 0.4, 0.6),
+        ends=0.1,
+    )
+    parts = [p for p in draw(shell, drawing) if p is not None]
+
+    def area(kind: str) -> float:
+        return sum(face_areas(p.vertices[p.faces]).sum() for p in parts if p.category == kind)
+
+    # Two side windows of 1.5 x 0.4 m and two screens of mean width 1.2 m, cut to about 2 cm; lamps 0.3 x 0.2 m each.
+    assert area("glass") == pytest.approx(2 * 0.6 + 2 * 0.48, rel=0.03)
+    assert area("light_front") == pytest.approx(0.12, rel=0.1) and area("light_rear") == pytest.approx(0.12, rel=0.1)
+    total = 2 * (4 * 1.6 + 1.6 * 1.4 + 1.4 * 4)
+    assert sum(area(k) for k in ("paint", "glass", "light_front", "light_rear")) == pytest.approx(total, rel=1e-4)

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
 from edge.errors import DataError
 from tests.training import meshes_samples as samples
-from training.meshes import glb, openmrac, sweethome, torcs, wavefront
+from training.meshes import glb, metadrive, openmrac, smarts, sweethome, torcs, trigger, wavefront
 from training.meshes.acc import read_acc
+from training.meshes.build import geometry_nodes
 from training.meshes.model import CarMesh
 from training.meshes.texture import to_linear
+from training.meshes.wings import has_wings, without_wings
 
 
 def size(car: CarMesh) -> np.ndarray:
@@ -71,7 +74,7 @@ def test_acc_refuses_another_format(tmp_path: Path) -> None:
 
 
 def test_torcs_car_has_wheels_in_place_and_no_driver(tmp_path: Path) -> None:
-    samples.write_torcs_car(tmp_path, "car7-trb1")
+    samples.write_torcs_car(tmp_path / "cars", "car7-trb1")
     listed = next(c for c in torcs.CARS if c.name == "car7-trb1")
     car = torcs.load_torcs(tmp_path, listed)
     # Wheels reach 0.15 m below the body's bottom; driver and aerial, which would be higher than 1.2 m, are gone.
@@ -87,8 +90,8 @@ def test_torcs_car_has_wheels_in_place_and_no_driver(tmp_path: Path) -> None:
 
 
 def test_torcs_missing_wheel_value_is_named(tmp_path: Path) -> None:
-    samples.write_torcs_car(tmp_path, "car7-trb1")
-    xml = tmp_path / "car7-trb1" / "car7-trb1.xml"
+    samples.write_torcs_car(tmp_path / "cars", "car7-trb1")
+    xml = tmp_path / "cars" / "car7-trb1" / "car7-trb1.xml"
     xml.write_text(xml.read_text().replace("ride height", "height"))
     with pytest.raises(DataError, match="car7-trb1 cannot be read .*ride height"):
         torcs.load_torcs(tmp_path, next(c for c in torcs.CARS if c.name == "car7-trb1"))
@@ -106,7 +109,10 @@ def test_torcs_missing_wheel_value_is_named(tmp_path: Path) -> None:
         ("STEERINGWHEEL", "interior"),
         ("WHEELFRAMEINSIDE", "underbody"),
         ("BODYCOCKPIT", "paint"),
-        ("MIRRORCABIN", "interior"),
+        ("MIRRORCABIN", "paint"),
+        ("MIRROR", "chrome"),
+        ("LICENSEPLAT", "trim"),
+        ("INNERFRONTL", "light_front"),
         ("CARBODY", "paint"),
     ],
 )
@@ -217,8 +223,124 @@ def test_glb_altered_missing_and_unreadable(tmp_path: Path) -> None:
 
 
 def test_glb_folder_without_or_with_a_bad_manifest(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no manifest.json"):
+    with pytest.raises(DataError, match="GLB folder .* holds no manifest.json; .*docs/meshes.md"):
         glb.read_manifest(tmp_path)
+    with pytest.raises(DataError, match="GLB folder .*nowhere is no folder"):
+        glb.read_manifest(tmp_path / "nowhere")
     (tmp_path / "manifest.json").write_text(json.dumps({"cars": [{"name": "no file"}]}))
     with pytest.raises(DataError, match="not a mesh pack manifest"):
         glb.read_manifest(tmp_path)
+
+
+def test_torcs_wing_is_a_part_of_its_own(tmp_path: Path) -> None:
+    samples.write_torcs_car(tmp_path / "cars", "car7-trb1")
+    acc = tmp_path / "cars" / "car7-trb1" / "car7-trb1.acc"
+    body = samples.acc_box("BODY_s_1", (-2.2, -0.9, 0.0), (2.2, 0.9, 0.6), "car7-trb1.rgb")
+    wing = samples.acc_box("REARWINGTOP_s_0", (-2.2, -0.8, 1.3), (-1.8, 0.8, 1.35), "car7-trb1.rgb")
+    acc.write_text(samples.acc_text(body, wing))
+    car = torcs.load_torcs(tmp_path, next(c for c in torcs.CARS if c.name == "car7-trb1"))
+    assert has_wings(car) and {p.category for p in car.parts if p.name == "wing"} == {"paint"}
+    assert size(car)[2] == pytest.approx(1.5, abs=1e-3)
+    assert size(without_wings(car))[2] == pytest.approx(0.75, abs=1e-3)
+
+
+def test_trigger_car_is_enlarged_and_plain_and_keeps_wing_not_aerial(tmp_path: Path) -> None:
+    listed = next(c for c in trigger.CARS if c.name == "fox")
+    samples.write_trigger_car(tmp_path, "fox")
+    car = trigger.load_trigger(tmp_path, listed)
+    enlarged = 0.5 * trigger.ENLARGED
+    # Body from z -0.4 to 2.3 (the wing) in units of 0.5 m; wheels (radius 0.297 m) reach lower, by the file's places.
+    lowest = (-0.1 + listed.lift - 0.033 * 0.3 * 30) * trigger.ENLARGED
+    assert np.allclose(size(car), [7.2 * enlarged, 3.0 * enlarged, 2.3 * enlarged - lowest], atol=2e-3)
+    assert np.allclose(paint_colour(car), to_linear(np.array([220, 0, 0]) / 255), atol=1e-3)
+    glass, ground = by_category(car, "glass"), -lowest
+    assert glass[:, 2].min() == pytest.approx(0.8 * enlarged + ground, abs=0.02)
+    assert has_wings(car) and size(without_wings(car))[2] == pytest.approx(2.0 * enlarged - lowest, abs=2e-3)
+    tyres = by_category(car, "tyre")
+    front = tyres[tyres[:, 0] > 0]
+    assert front[:, 0].mean() == pytest.approx(1.2 * trigger.ENLARGED, abs=0.02)
+    assert by_category(car, "underbody")[:, 0].min() > 1.0 and car.licence == "GPL-2.0-or-later"
+
+
+def test_trigger_lamps_and_windows_are_what_all_liveries_share() -> None:
+    liveries = np.zeros((3, 1, 5, 3), np.float32)
+    liveries[:, 0, 0] = [(0.9, 0, 0), (0, 0.9, 0), (0, 0, 0.9)]
+    liveries[:, 0, 1] = (0.1, 0.1, 0.1)
+    liveries[:, 0, 2] = (0.8, 0.1, 0.1)
+    liveries[:, 0, 3] = (0.8, 0.8, 0.8)
+    liveries[:, 0, 4] = [(0.1, 0.1, 0.1), (0.1, 0.1, 0.1), (0.9, 0.9, 0.9)]
+    expected = [[0, 0, 1], [0, 0, 0], [1, 0, 0], [1, 1, 1], [0, 1, 0]]
+    assert trigger.label_picture(liveries)[0].tolist() == expected
+
+
+def test_smarts_car_is_turned_and_has_rims_and_lamps(tmp_path: Path) -> None:
+    listed = smarts.CARS[1]
+    samples.write_smarts_car(tmp_path, listed.file)
+    car = smarts.load_smarts(tmp_path, listed)
+    assert np.allclose(size(car), np.array([4.03, 1.81, 1.4]) * listed.scale, atol=0.02)
+    assert by_category(car, "light_front")[:, 0].min() > 2 and by_category(car, "light_rear")[:, 0].max() < -2
+    rims = by_category(car, "rim")
+    assert len(rims) == 32 and np.abs(rims[:, 1]).min() > 0.9 * listed.scale
+    # The grille is metal too, and at the nose.
+    assert by_category(car, "chrome")[:, 0].min() > 2
+    assert {p.category for p in car.parts} >= {"paint", "glass", "tyre"}
+
+
+def test_metadrive_car_gets_wheels_where_the_game_has_them_and_panes(tmp_path: Path) -> None:
+    listed = metadrive.CARS[0]
+    samples.write_metadrive_car(tmp_path, listed.folder)
+    car = metadrive.load_metadrive(tmp_path, listed)
+    lower, upper = car.bounds()
+    assert upper[0] - lower[0] == pytest.approx(4.42, abs=1e-3), "the colour swatches are no part of the car"
+    rims = by_category(car, "rim")
+    front = rims[rims[:, 0] > 0]
+    assert (front[:, 0].min() + front[:, 0].max()) / 2 == pytest.approx(listed.front - listed.shift[0], abs=1e-3)
+    assert rims[:, 2].min() == pytest.approx(0, abs=1e-5) and rims[:, 2].max() == pytest.approx(0.68, abs=1e-3)
+    # The outer side (0.12 m) of the one right wheel is outside on the left too.
+    assert np.allclose([rims[:, 1].min(), rims[:, 1].max()], [-listed.side - 0.12, listed.side + 0.12], atol=1e-3)
+    glass = by_category(car, "glass")
+    assert np.allclose(np.ptp(glass, axis=0), np.array([2.0, 1.4, 0.4]) * 1.004, atol=1e-3)
+    assert by_category(car, "light_front")[:, 0].min() > 2.1 and by_category(car, "light_rear")[:, 0].max() < -2.1
+    assert "mononofu" in car.attribution and car.licence == "CC BY 4.0"
+
+
+def test_metadrive_picture_kinds() -> None:
+    row = [(0.2, 0.5, 0.6, 1), (0.7, 0.7, 0.7, 1), (0.05, 0.05, 0.05, 1), (0.4, 0.25, 0.1, 1), (0.8, 0.1, 0.1, 1)]
+    row.append((0.2, 0.5, 0.6, 0.3))
+    kinds = np.rint(metadrive.label_picture(np.array([row], np.float32))[0, :, 0] * 8).astype(int).tolist()
+    m = metadrive
+    assert kinds == [m.PAINT, m.CHROME, m.TRIM, m.INTERIOR, m.RED, m.GLASS]
+
+
+@pytest.mark.parametrize("source", ["trigger", "smarts", "metadrive"])
+def test_missing_and_damaged_files_are_named(tmp_path: Path, source: str) -> None:
+    load = {
+        "trigger": lambda: trigger.load_trigger(tmp_path, trigger.CARS[0]),
+        "smarts": lambda: smarts.load_smarts(tmp_path, smarts.CARS[0]),
+        "metadrive": lambda: metadrive.load_metadrive(tmp_path, metadrive.CARS[0]),
+    }[source]
+    with pytest.raises(DataError, match="cannot be read .*meshes fetch"):
+        load()
+    samples.write_trigger_car(tmp_path, "fox")
+    samples.write_smarts_car(tmp_path, smarts.CARS[0].file)
+    samples.write_metadrive_car(tmp_path, metadrive.CARS[0].folder)
+    load()
+    for path in tmp_path.rglob("*.*"):
+        if path.suffix in (".png", ".glb", ".gltf"):
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match="cannot be read .*meshes fetch"):
+        load()
+
+
+def test_placed_meshes_come_in_one_order_whatever_their_nodes_are_called() -> None:
+    def scene(names: tuple[str, str, str]) -> trimesh.Scene:
+        made, (first, second, third) = trimesh.Scene(), names
+        ball, cube = trimesh.creation.box((1, 1, 1)), trimesh.creation.box((2, 2, 2))
+        right = trimesh.transformations.translation_matrix([1, 0, 0])
+        made.add_geometry(cube, node_name=first, geom_name="cube")
+        made.add_geometry(ball, node_name=second, geom_name="ball", transform=right)
+        made.graph.update(third, matrix=np.eye(4), geometry="ball")
+        return made
+
+    orders = [[(g, t[0, 3]) for _, t, g in geometry_nodes(scene(n))] for n in (("a", "b", "c"), ("z", "y", "x"))]
+    assert orders[0] == orders[1] == [("ball", 0.0), ("ball", 1.0), ("cube", 0.0)]

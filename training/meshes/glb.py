@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import trimesh
 
 from edge.bundle import sha256_file
 from edge.errors import DataError
-from training.meshes.build import NOSE_PLUS_Z, make_car, make_part
+from training.meshes.build import NOSE_PLUS_Z, geometry_nodes, make_car, make_part
+from training.meshes.drawn import DRAWINGS, draw
 from training.meshes.model import CATEGORIES, CarMesh, MeshPart
 from training.meshes.texture import Soup, mean_colour, split_by_picture
 from training.meshes.wheels import split_wheel
@@ -34,7 +35,11 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
     """The manifest's car entries. DataError if the folder has no readable manifest."""
     path = folder / "manifest.json"
     if not path.is_file():
-        raise DataError(f"{folder} holds no manifest.json; give --glb a folder of GLB cars with its manifest")
+        what = "holds no manifest.json" if folder.is_dir() else "is no folder"
+        raise DataError(
+            f"the GLB folder {folder} {what}; give --glb a folder of GLB cars with a manifest.json that lists them"
+            " (docs/meshes.md shows one)"
+        )
     try:
         cars = json.loads(path.read_text(encoding="utf-8"))["cars"]
         return [dict(car, file=str(car["file"])) for car in cars]
@@ -60,11 +65,14 @@ def load_glb(path: Path, entry: dict[str, Any]) -> CarMesh:
     except (ValueError, KeyError, IndexError, TypeError, NotImplementedError) as error:
         raise DataError(f"{path} is not readable as binary glTF ({error}); copy the mesh folder again") from error
     parts: list[MeshPart | None] = []
-    for node in scene.graph.nodes_geometry:
-        transform, geometry = scene.graph[node]
-        mesh = scene.geometry[geometry]
-        parts.extend(_parts(mesh, np.asarray(transform), kinds))
+    for _, transform, geometry in geometry_nodes(scene):
+        parts.extend(_parts(scene.geometry[geometry], transform, kinds))
     name = path.stem
+    if name in DRAWINGS:
+        ground = min(float(part.vertices[:, 2].min()) for part in parts if part is not None)
+        if abs(ground) > 0.01:
+            raise DataError(f"{path} does not stand on y = 0, so windows cannot be drawn; copy the mesh folder again")
+        parts = [p for part in parts for p in (draw(part, DRAWINGS[name]) if _is_paint(part) else [part])]
     return make_car(
         parts,
         name=name,
@@ -116,6 +124,10 @@ def _parts(mesh: trimesh.Trimesh, transform: np.ndarray, kinds: dict[str, str]) 
     if category == "trim":
         return _shades(soup)
     return [make_part(category, _known(category), vertices, faces, colour * np.array(mean_colour(soup)))]
+
+
+def _is_paint(part: MeshPart | None) -> TypeGuard[MeshPart]:
+    return part is not None and part.category == "paint"
 
 
 def _known(category: str) -> str:

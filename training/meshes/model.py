@@ -34,8 +34,11 @@ class MeshPart:
 class CarMesh:
     """A whole car, wheels on.
 
-    name: unique, used for the split. source: importer id. split: train, validation or test.
+    name: unique; :func:`training.meshes.library.split_of` gives its side of the split. source: importer id.
+    licence, attribution: of the model, to be passed on with anything made from it. body_class: sedan, hatchback ...
     ancestry: bodies that share an ancestor share this word and stay on one side of the split.
+    parts: at least one; a removable rear wing's are named ``wing...``. length_m: along x, metres, also of a mesh in
+    the canonical frame.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A contact sheet of cars, ray cast: three-quarter view and left side of each, shaded in their parts' colours."""
+"""A contact sheet of cars, ray cast: four views of each, shaded in their parts' colours."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from training.meshes.model import CarMesh
 
 LIGHT = np.array([0.45, 0.5, 0.75]) / np.linalg.norm([0.45, 0.5, 0.75])
 BACKGROUND = np.array([0.62, 0.7, 0.78])
-#: Where the two cameras stand: before the left front corner, and to the left (nose to the left of the picture).
+#: Where two cameras stand that show most: before the left front corner, and to the left (nose at the picture's left).
 VIEWS = ((1.0, 0.75, 0.5), (0.0, 1.0, 0.0))
+#: All those of a contact sheet: the left front corner, the right rear one, the left, and in front.
+SHEET_VIEWS = (VIEWS[0], (-1.0, -0.75, 0.5), VIEWS[1], (1.0, 0.0, 0.1))
 
 
 def picture(mesh: CarMesh, direction: tuple[float, float, float], size: int, width: float = 1.15) -> np.ndarray:
@@ -29,9 +31,10 @@ def picture(mesh: CarMesh, direction: tuple[float, float, float], size: int, wid
     return (image * 255).astype(np.uint8)
 
 
-def contact_sheet(meshes: Sequence[CarMesh], columns: int = 6, size: int = 200) -> Image.Image:
-    """One cell a car, in any frame: two pictures one above the other, the name below."""
-    cell_height = int(1.6 * size) + 14
+def contact_sheet(meshes: Sequence[CarMesh], columns: int = 5, size: int = 360) -> Image.Image:
+    """One cell of ``size`` pixels a car, in any frame: two pictures above two others, name, length and class below."""
+    shot_size, cut = size // 2, size // 36
+    cell_height = 2 * (shot_size - 2 * cut) + 14
     rows = (len(meshes) + columns - 1) // columns
     colour = tuple(int(v) for v in BACKGROUND * 255)
     sheet = Image.new("RGB", (columns * size, rows * cell_height), colour)
@@ -39,9 +42,10 @@ def contact_sheet(meshes: Sequence[CarMesh], columns: int = 6, size: int = 200) 
     for index, mesh in enumerate(meshes):
         left, top = index % columns * size, index // columns * cell_height
         car = mesh.canonical()
-        for row, direction in enumerate(VIEWS):
-            shot = Image.fromarray(picture(car, direction, size))
-            cut = int(0.1 * size)
-            sheet.paste(shot.crop((0, cut, size, size - cut)), (left, top + row * (size - 2 * cut)))
-        draw.text((left + 4, top + cell_height - 13), f"{mesh.name} {mesh.length_m:.2f} m", fill="black")
+        for number, direction in enumerate(SHEET_VIEWS):
+            shot = Image.fromarray(picture(car, direction, shot_size))
+            place = (left + number % 2 * shot_size, top + number // 2 * (shot_size - 2 * cut))
+            sheet.paste(shot.crop((0, cut, shot_size, shot_size - cut)), place)
+        label = f"{mesh.name} {mesh.length_m:.2f} m, {mesh.body_class}"
+        draw.text((left + 4, top + cell_height - 13), label, fill="black")
     return sheet

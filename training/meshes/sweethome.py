@@ -16,6 +16,7 @@ from training.meshes.build import NOSE_PLUS_Z, make_car, make_part
 from training.meshes.model import CarMesh, MeshPart
 from training.meshes.texture import Soup, mean_colour, split_by_picture, to_linear
 from training.meshes.wavefront import Material, ObjGroup, read_mtl, read_obj
+from training.meshes.wheels import with_rims
 
 SOURCE = "sweethome3d-furniture"
 LICENCE = "CC BY 3.0"
@@ -99,7 +100,7 @@ def load_sweethome(folder: Path, listed: Listed) -> CarMesh:
             f"car {listed.name} cannot be read from {path} ({error}); run: python -m training meshes fetch"
         ) from error
     return make_car(
-        parts,
+        with_rims(parts),
         name=listed.name,
         source=SOURCE,
         licence=LICENCE,
@@ -160,13 +161,16 @@ def _parts(
 
 def _textured(soup: Soup) -> list[MeshPart | None]:
     """The Scopia cars' catch-all material (rims, lamps, grilles, plates) cut by what its picture shows."""
-    middle = (soup.vertices[:, 0].min() + soup.vertices[:, 0].max()) / 2
+    lower, upper = soup.vertices.min(0), soup.vertices.max(0)
+    middle, half = (lower + upper) / 2, (upper - lower) / 2
 
     def classify(colours: np.ndarray, positions: np.ndarray) -> np.ndarray:
         red = (colours[..., 0] > 0.3) & (colours[..., 0] > 1.6 * colours[..., 1:].max(-1))
         shade = np.digitize(colours.mean(-1), [0.25, 0.6])
-        return np.where(red & (positions[..., 0] < middle), 3, shade)
+        along, side, up = (np.moveaxis(positions, -1, 0) - middle[:, None, None]) / half[:, None, None]
+        lamp = (shade == 2) & (along > 0.6) & (np.abs(side) > 0.5) & (np.abs(up) < 0.6)
+        return np.where(red & (along < 0), 3, np.where(lamp, 4, shade))
 
     pieces = split_by_picture(soup, classify)
-    names = {0: "trim", 1: "trim", 2: "chrome", 3: "light_rear"}
+    names = {0: "trim", 1: "trim", 2: "chrome", 3: "light_rear", 4: "light_front"}
     return [make_part(f"{soup.name}_{k}", names[k], p.vertices, p.faces, mean_colour(p)) for k, p in pieces.items()]

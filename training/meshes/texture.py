@@ -88,7 +88,7 @@ def main_colour(soup: Soup, black: float = 0.14, share: float = 0.25) -> tuple[f
     return float(red), float(green), float(blue)
 
 
-def _quarter(corners: np.ndarray, uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def quarter(corners: np.ndarray, uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Split each triangle into four at the edge midpoints: (F, 3, k) to (4F, 3, k)."""
     out = []
     for values in (corners, uv):
@@ -118,7 +118,7 @@ def split_by_picture(
         done.append((corners[~mixed], uv[~mixed], _majority(labels[~mixed])))
         if not mixed.any():
             break
-        corners, uv = _quarter(corners[mixed], uv[mixed])
+        corners, uv = quarter(corners[mixed], uv[mixed])
     corners, uv, labels = (np.concatenate([d[i] for d in done]) for i in range(3))
     result = {}
     for label in np.unique(labels):

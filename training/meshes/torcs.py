@@ -60,23 +60,28 @@ CREDITS = {"155-DTM": "Andrea Alfieri", "p406": "Eric Espie and the TORCS contri
 DROPPED = re.compile(r"DRIVER|GIRTHS|ANTENNA|WIPER|ROOF.*INSI|INSIDETOP|CARBODYINSI|WING\w*INSIDE|STAB\w*INSIDE")
 #: First pattern that matches a part's name decides; anything else is livery, split by its picture.
 PATTERNS = (
+    (r"LICEN|ENDLICE", "trim"),
     (r"REAR\w*LIGH|LIGHTREAR|REARENDBRAK|REARENDLI|WIREARENDBR", "light_rear"),
-    (r"LIGH|LIGHTBULP", "light_front"),
+    (r"LIGH|LIGHTBULP|^(INNER|OUTER)FRONTL", "light_front"),
     (r"^WIGRILL", "trim"),
     (r"^WI($|\d|FRONT|REAR|SIDE|WINDOW|COCKPIT)", "glass"),
-    (r"MIRRORGLAS", "chrome"),
+    (r"MIRRORGLAS|^MIRROR$", "chrome"),
+    (r"^MIRRORCABIN", "paint"),
     (r"EXHAUST", "chrome"),
     (r"SEAT|STEER|VOLANT|^CONS|DASH|(?<!BODY)COCKPIT|CABIN(?!ET)|ROLLBAR|INSTRUMENT|ENGINE|INNERFRAME", "interior"),
     (r"WHEEL|^\w*BOTTOM(?!WING)|DIFFUS|AIRDIFF|^DISK", "underbody"),
-    (r"GRILL|MESH|INLET|OUTLET|AIRINL|LICEN|AIROUT|AITOUT|INNER|BACKPLATE", "trim"),
+    (r"GRILL|MESH|INLET|OUTLET|AIRINL|AIROUT|AITOUT|INNER|BACKPLATE", "trim"),
 )
+#: Rear wings on stilts, their mounts and end plates, which :mod:`training.meshes.wings` can take off.
+WINGS = re.compile(r"REARWING|REARSPOILER|WINGLET|WINGFIN|WINFFIN")
+OWN_WINGS = {("155-DTM", "REAR"), ("acura-nsx-sz", "REAR")}
 PAINT, SEAL, GLASS, LAMP_FRONT, LAMP_REAR = range(5)
 GLASS_COLOUR = (0.03, 0.035, 0.04)
 
 
 def load_torcs(folder: Path, listed: Listed) -> CarMesh:
-    """One car from TORCS's ``cars`` folder. DataError if a file is missing or damaged."""
-    base = folder / listed.name
+    """One car from the package's folder. DataError if a file is missing or damaged."""
+    base = folder / "cars" / listed.name
     try:
         objects = read_acc(base / f"{listed.name}.acc")
         wheels = read_wheels(base / f"{listed.name}.xml")
@@ -86,6 +91,7 @@ def load_torcs(folder: Path, listed: Listed) -> CarMesh:
             f"car {listed.name} cannot be read from {base} ({error}); run: python -m training meshes fetch"
         ) from error
     livery: list[Soup] = []
+    wings: list[Soup] = []
     parts: list[MeshPart | None] = []
     for entry in objects:
         name = re.sub(r"_s_\d+$", "", entry.name)
@@ -93,12 +99,16 @@ def load_torcs(folder: Path, listed: Listed) -> CarMesh:
             continue
         soup = Soup(name, entry.vertices @ TORCS_AXES.T, entry.faces, entry.uv, pictures.get(entry.texture))
         category = category_of(name)
-        if category == "paint" and soup.image is not None and "carbon" not in entry.texture:
+        if WINGS.search(name) or (listed.name, name) in OWN_WINGS:
+            wings.append(soup)
+        elif category == "paint" and soup.image is not None and "carbon" not in entry.texture:
             livery.append(soup)
         else:
             parts.append(_plain(soup, "trim" if "carbon" in entry.texture and category == "paint" else category, entry))
+    paint = _paint_colour(livery, listed.skin)
     for soup in livery:
-        parts.extend(_livery(soup, listed, _paint_colour(livery, listed.skin)))
+        parts.extend(_livery(soup, listed, paint))
+    parts.extend(make_part("wing", "paint", soup.vertices, soup.faces, paint) for soup in wings)
     for wheel in wheels:
         parts.extend(wheel_parts(wheel))
     return make_car(

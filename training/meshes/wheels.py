@@ -1,13 +1,14 @@
-"""Wheels: plain round ones for bodies that come without, and those with one picture cut into tyre and rim."""
+"""Wheels: plain round ones for bodies without, those of one picture cut into tyre and rim, and rims without a name."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from training.meshes.build import make_part
-from training.meshes.model import MeshPart
+from training.meshes.model import Category, MeshPart
 from training.meshes.texture import Soup, mean_colour, split_by_picture
 
 SEGMENTS = 40
@@ -76,3 +77,41 @@ def split_wheel(soup: Soup) -> list[MeshPart | None]:
         else make_part("tyre", "tyre", p.vertices, p.faces, (0.01, 0.01, 0.01))
         for label, p in pieces.items()
     ]
+
+
+def with_rims(
+    parts: Sequence[MeshPart | None], kinds: tuple[Category, ...] = ("chrome", "trim", "light_front")
+) -> list[MeshPart]:
+    """The parts of a car, with faces of ``kinds`` that lie in a tyre's opening made rims, where no rim is named.
+
+    Faces darker than 0.04 are the gaps between spokes and stay. The tyres' parts may be joined: they are told apart by
+    the corner of the car they stand at.
+    """
+    present = [part for part in parts if part is not None]
+    tyres = [part.vertices for part in present if part.category == "tyre"]
+    if not tyres or any(part.category == "rim" for part in present):
+        return present
+    points = np.concatenate(tyres)
+    middle = (points.min(0) + points.max(0)) / 2
+    result: list[MeshPart | None] = []
+    for part in present:
+        if part.category not in kinds or max(part.colour) < 0.04:
+            result.append(part)
+            continue
+        centres = part.vertices[part.faces].mean(1)
+        inside = np.zeros(len(centres), bool)
+        for front in (True, False):
+            for left in (True, False):
+                own = points[((points[:, 0] > middle[0]) == front) & ((points[:, 1] > middle[1]) == left)]
+                inside |= _in_opening(centres, own) if len(own) else False
+        result.append(make_part(part.name, part.category, part.vertices, part.faces[~inside], part.colour))
+        result.append(make_part("rim", "rim", part.vertices, part.faces[inside], part.colour))
+    return [part for part in result if part is not None]
+
+
+def _in_opening(points: np.ndarray, tyre: np.ndarray, share: float = 0.8) -> np.ndarray:
+    """Whether each point (N, 3) lies within ``share`` of a tyre's radius of its axle, and not beside it."""
+    lower, upper = tyre.min(0), tyre.max(0)
+    centre, radius = (lower + upper) / 2, (upper[2] - lower[2]) / 2
+    near = np.hypot(points[:, 0] - centre[0], points[:, 2] - centre[2]) < share * radius
+    return near & (points[:, 1] > lower[1] - 0.03) & (points[:, 1] < upper[1] + 0.03)
