@@ -1,4 +1,4 @@
-"""``python -m training COMMAND``: meshes, data, train, benchmark, sheet, clip, datasets."""
+"""``python -m training COMMAND``: meshes, shapes, data, train, benchmark, sheet, clip, datasets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from edge.errors import CarcloudError
 #: Each module registers one or more commands with ``register(subparsers)`` and ``set_defaults(run=function)``.
 COMMANDS = (
     "training.meshes.cli",
+    "training.shapes.cli",
     "training.data.cli",
     "training.render.cli",
     "training.cli",

@@ -1,0 +1,1 @@
+"""Training shapes beyond the fetched meshes: deformed bodies and parametric ones."""
