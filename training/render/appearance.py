@@ -84,3 +84,37 @@ def painted(paint: np.ndarray, rng: np.random.Generator) -> Materials:
     }
     table = np.array([[*rows[name][0], *rows[name][1:]] for name in CATEGORIES], np.float32)
     return Materials(np.ascontiguousarray(table[:, :4]), np.ascontiguousarray(table[:, 4:]))
+
+
+@dataclass(frozen=True)
+class Dress:
+    """What one car wears over its mesh, as uniforms of the car shader. See :mod:`training.render.shader_car`.
+
+    livery: (4,) 0 none, 1 lower body, 2 roof, 3 bumpers in another colour; a share for its height or x; 1 = door seams;
+    dirt. livery_colour: (3,) linear. wheel_look: (4,) spokes, twist, width, darkness between. plate_look: (4,) tint (0
+    white, 1 yellow at the rear, 2 yellow), seed, 1 = light letters on dark, unused. plates: whether there are any.
+    seam_strength: 0..1.
+    """
+
+    livery: np.ndarray
+    livery_colour: np.ndarray
+    wheel_look: np.ndarray
+    plate_look: np.ndarray
+    plates: bool
+    seam_strength: float
+
+
+def random_dress(rng: np.random.Generator) -> Dress:
+    """Liveries are rare, seams and plates common, spokes five to twenty."""
+    kind = float(rng.choice([0, 1, 2, 3], p=[0.8, 0.06, 0.04, 0.1]))
+    share = {1.0: rng.uniform(0.1, 0.35), 2.0: 0.0, 3.0: rng.uniform(0.42, 0.46)}.get(kind, 0.0)
+    colour = _grey(rng, 0.05, 0.22) if kind != 2 or rng.random() < 0.6 else linear(np.full(3, 0.9))
+    dirt = rng.uniform(0, 0.3) if rng.random() < 0.7 else rng.uniform(0.3, 0.8)
+    spokes = float(rng.choice([5, 6, 7, 8, 10, 14, 20], p=[0.35, 0.1, 0.12, 0.13, 0.2, 0.05, 0.05]))
+    wheel = (spokes, rng.normal(0, 0.25), rng.uniform(0.3, 0.65), rng.uniform(0.5, 1.0))
+    tint = float(rng.choice([0, 1, 2], p=[0.8, 0.12, 0.08]))
+    return Dress(
+        np.array([kind, share, float(rng.random() < 0.75), dirt]), np.asarray(colour), np.array(wheel),
+        np.array([tint, rng.random(), float(rng.random() < 0.07), 0.0]), bool(rng.random() < 0.85),
+        float(rng.uniform(0.4, 1.0)),
+    )

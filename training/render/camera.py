@@ -102,6 +102,13 @@ def photo_camera(
     return Camera(K, turn @ R, turn @ np.array([0.0, 0.0, distance]))
 
 
+def widened(camera: Camera, corner: tuple[float, float], side: float, size: int) -> Camera:
+    """The same view, cropped to a square of the given corner and side in pixels, scaled to ``size`` pixels."""
+    zoom = size / side
+    crop = np.array([[zoom, 0, -corner[0] * zoom], [0, zoom, -corner[1] * zoom], [0, 0, 1.0]])
+    return Camera(crop @ camera.K, camera.R, camera.t)
+
+
 def _small_turn(yaw: float, pitch: float) -> np.ndarray:
     cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
     return np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]]) @ np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])

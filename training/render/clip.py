@@ -14,10 +14,12 @@ from tqdm import tqdm
 from edge.errors import DataError
 from edge.geometry import look_rotation
 from training.meshes.model import CarMesh
-from training.render.appearance import linear, painted
+from training.render.appearance import linear, painted, random_dress, random_paint
 from training.render.camera import Camera, stand
+from training.render.effects import shrink, tone
+from training.render.light import Light, sun_at
 from training.render.renderer import Renderer
-from training.render.scene import HEDGE, PARKING, STREET, WINDOWS, Backdrop, Light, parked_car, sun_at
+from training.render.scene import HEDGE, PARKING, STREET, WINDOWS, Backdrop, parked_car
 
 #: Paints that look well in the light of :func:`afternoon`, sRGB.
 PAINTS = ((0.72, 0.07, 0.06), (0.07, 0.22, 0.55), (0.78, 0.8, 0.82), (0.85, 0.5, 0.06), (0.08, 0.32, 0.24))
@@ -48,10 +50,11 @@ def afternoon(rng: np.random.Generator) -> Light:
 def car_park(rng: np.random.Generator) -> Backdrop:
     """Asphalt with bays, hedges, a few parked cars and houses all round, beyond the camera's path."""
     boxes: list[list[float]] = []
-    # Three cars of three boxes, three houses and three hedges: the shader takes sixteen boxes.
+    # Three cars of two boxes, three houses and three hedges.
     for turn in np.linspace(0, 2 * np.pi, 3, endpoint=False) + rng.uniform(0, 1):
         reach = rng.uniform(3.6, 4.6)
-        boxes += parked_car(rng, reach * np.cos(turn), reach * np.sin(turn), float(rng.normal(0, 0.05)) + np.pi / 2)
+        heading, paint, dark = float(rng.normal(0, 0.05)) + np.pi / 2, random_paint(rng), linear(np.full(3, 0.12))
+        boxes += parked_car(reach * np.cos(turn), reach * np.sin(turn), heading, 0.46, paint, dark)
     for turn in np.linspace(0, 2 * np.pi, 3, endpoint=False) + rng.uniform(0, 1.5):
         reach, wall = rng.uniform(9, 14), linear(rng.choice([0.75, 0.62, 0.5]) * np.array([1.0, 0.93, 0.84]))
         half = [rng.uniform(1.5, 3), rng.uniform(1.2, 2), rng.uniform(2, 4)]
@@ -104,15 +107,17 @@ def write_clip(mesh: CarMesh, target: Path, settings: ClipSettings) -> dict:
         raise DataError(f"cannot write {target}; give --out a file name that ends in .mp4, in a writable folder")
     fine = (settings.size[0] * 2, settings.size[1] * 2)
     light, scene = afternoon(rng), car_park(rng)
-    materials = painted(linear(PAINTS[settings.seed % len(PAINTS)]), np.random.default_rng([settings.seed, 1]))
+    look = np.random.default_rng([settings.seed, 1])
+    materials, dress = painted(linear(PAINTS[settings.seed % len(PAINTS)]), look), random_dress(look)
     boxes = []
     try:
         with Renderer(fine, supersample=1, shadow_size=1024) as renderer:
             car = renderer.prepare(mesh)
             cameras = walk(car.soup.hull, count, fine, float(rng.uniform(0, 360)))
             for camera in tqdm(cameras, desc="frames", unit="frame", mininterval=1.0):
-                rgb, _ = renderer.draw(car, camera, materials, light, scene)
-                small = cv2.resize(rgb, settings.size, interpolation=cv2.INTER_AREA)
+                layers = renderer.draw(car, camera, materials, dress, light, scene)
+                radiance = np.where(layers.kind[..., None] > 0, layers.car, layers.back)
+                small = shrink(tone(radiance, light.exposure), settings.size)
                 writer.write(np.ascontiguousarray(small[..., ::-1]))
                 boxes.append([round(value / 2, 2) for value in camera.box(car.soup.hull)])
         writer.release()
