@@ -1,4 +1,4 @@
-"""Shards: one ``.npz`` per shape with everything that training needs of it, and the index that lists them.
+"""The folder of a data set: one tar per shape, and ``index.json``, which lists them with their checksums.
 
 The format is documented in ``docs/shards.md``.
 """
@@ -6,118 +6,111 @@ The format is documented in ``docs/shards.md``.
 from __future__ import annotations
 
 import json
-import os
-import zipfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import re
+import tarfile
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edge.bundle import sha256_file
 from edge.errors import DataError
+from training.data.archive import DAMAGE, Member, tar_bytes, tar_members, write_durably
+from training.data.plan import GENERATOR_VERSION, ShapePlan, ShardSettings
 
-FORMAT, FORMAT_VERSION = "carcloud-shards", 1
-#: Raise when the generator draws other pictures for the same seed: shards of other versions are made anew.
-GENERATOR_VERSION = 1
-IMAGE_SIZE = 128
+FORMAT, FORMAT_VERSION = "carcloud-shards", 2
+#: Side of the depth maps in pixels, whatever the size of the pictures.
+MAP_SIZE = 128
 INDEX = "index.json"
-
-
-@dataclass(frozen=True)
-class ShardSettings:
-    """What a data set is made of. pictures, novel: per shape. variants: stretched shapes per training body."""
-
-    pictures: int = 48
-    variants: int = 5
-    novel: int = 24
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class ShardMeta:
-    """What a shard holds, stored in it as JSON.
-
-    name: BODY-VARIANT, variant 0 is the original. stretch: factors of length, width and height.
-    length_m: of this variant, metres.
-    """
-
-    name: str
-    body: str
-    variant: int
-    stretch: tuple[float, float, float]
-    split: str
-    body_class: str
-    source: str
-    length_m: float
-    pictures: int
-    novel: int
-    seed: int
-    generator_version: int = GENERATOR_VERSION
+Entry = dict[str, Any]
+#: What an entry of the index takes from a shard's meta.
+LISTED = ("name", "split", "body", "variant", "kind", "real", "body_class", "source", "licence", "pictures", "novel")
 
 
 def shard_path(root: Path, name: str) -> Path:
-    """Where the shard of a shape lies."""
-    return root / f"{name}.npz"
+    """Where the shard of a shape lies. DataError if the name is not fit for a file and a sample key."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise DataError(f"{name!r} cannot name a shard; rename the car: letters, digits, _ and - only, at most 60")
+    return root / f"{name}.tar"
 
 
-def sync_replace(scratch: Path, target: Path) -> None:
-    """Make a written file durable, then give it its name: nobody ever sees half of it."""
-    with open(scratch, "rb") as handle:
-        os.fsync(handle.fileno())
-    os.replace(scratch, target)
+def write_shard(root: Path, meta: dict[str, Any], members: Iterable[Member]) -> Entry:
+    """Write one shard durably and return its entry for the index."""
+    path, data = shard_path(root, meta["name"]), tar_bytes(members)
+    return index_entry(meta, write_durably(path, data), len(data))
 
 
-def write_shard(root: Path, meta: ShardMeta, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Write one shard atomically and return its entry for the index."""
-    target = shard_path(root, meta.name)
-    scratch = target.with_name(f"{target.name}.{os.getpid()}.part")
-    with open(scratch, "wb") as handle:
-        np.savez(handle, allow_pickle=False, **{"meta": np.array(json.dumps(asdict(meta))), **arrays})
-    sync_replace(scratch, target)
-    return index_entry(root, meta)
+def index_entry(meta: dict[str, Any], sha256: str, size: int) -> Entry:
+    """A shard's line in the index."""
+    return {"file": f"{meta['name']}.tar", "sha256": sha256, "bytes": size, **{key: meta[key] for key in LISTED}}
 
 
-def index_entry(root: Path, meta: ShardMeta) -> dict[str, Any]:
-    """Name, file, checksum, size and counts of a shard on disk."""
-    path = shard_path(root, meta.name)
-    return {
-        "name": meta.name, "file": path.name, "sha256": sha256_file(str(path)), "bytes": path.stat().st_size,
-        "split": meta.split, "body": meta.body, "variant": meta.variant, "body_class": meta.body_class,
-        "pictures": meta.pictures, "novel": meta.novel,
-    }
-
-
-def read_meta(path: Path) -> ShardMeta:
-    """The description inside a shard. Raises DataError if it is damaged."""
+def read_meta(path: Path) -> dict[str, Any]:
+    """The description inside a shard, without reading the rest. Raises DataError if it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as data:
-            fields = json.loads(str(data["meta"]))
-        return ShardMeta(**{**fields, "stretch": tuple(fields["stretch"])})
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise DataError(f"shard {path} is damaged ({error}); {remedy(path.parent)}") from error
+        with tarfile.open(path, "r:") as tar:
+            first = tar.next()
+            stream = tar.extractfile(first) if first is not None and first.name.endswith("/shape.meta.json") else None
+            if stream is None:
+                raise ValueError("it does not begin with the shape's meta")
+            return dict(json.loads(stream.read()))
+    except DAMAGE as error:
+        raise DataError(f"shard {path} is missing or damaged ({error}); {remedy(path.parent)}") from error
+
+
+def finished(root: Path, plan: ShapePlan, known: Entry | None) -> Entry | None:
+    """The index entry of a shape whose whole, unaltered shard is there already and was made by the same plan.
+
+    known: its entry in the index there was, if it had one.
+    """
+    try:
+        path = shard_path(root, plan.name)
+        if not path.is_file():
+            return None
+        meta = read_meta(path)
+        if any(meta.get(key) != value for key, value in asdict(plan).items()):
+            return None
+        if known is None:
+            # Finished after the index was last written; the rename made it whole, so this only finds later damage.
+            for _ in tar_members(path.read_bytes(), lambda name: True):
+                continue
+        digest = sha256_file(str(path))
+        return index_entry(meta, digest, path.stat().st_size) if known is None or known["sha256"] == digest else None
+    except (DataError, *DAMAGE):
+        return None  # a damaged shard is simply made again
+
+
+def check_shard(root: Path, entry: Entry, verify: bool = True) -> Path:
+    """Path of a listed shard after checking its size and, if ``verify``, its SHA-256. Raises DataError."""
+    path = Path(root) / str(entry["file"])
+    if not path.is_file():
+        raise DataError(f"shard {path} is listed in the index but missing; {remedy(path.parent)}")
+    if path.stat().st_size != entry["bytes"] or (verify and sha256_file(str(path)) != entry["sha256"]):
+        raise DataError(
+            f"shard {path} does not match the index: it was altered or cut short; {remedy(path.parent)}"
+        )
+    return path
 
 
 def remedy(root: Path) -> str:
     """The sentence that says how to get shards back."""
-    return f"make it again: python -m training data --out {root} (finished shards are kept)"
+    return f"make it again: python -m training data --out {root} (with the flags of the first time; good shards stay)"
 
 
-def write_index(root: Path, settings: ShardSettings, entries: list[dict[str, Any]]) -> None:
-    """Write ``index.json`` atomically; shards sorted by name."""
+def write_index(root: Path, settings: ShardSettings, entries: Iterable[Entry], left_out: dict[str, str]) -> None:
+    """Write ``index.json`` durably; shards and shapes left out are sorted by name, so that timing leaves no trace."""
     body = {
         "format": FORMAT, "format_version": FORMAT_VERSION, "generator_version": GENERATOR_VERSION,
-        "settings": asdict(settings), "image_size": IMAGE_SIZE, "shards": sorted(entries, key=lambda e: e["name"]),
+        "settings": asdict(settings), "image_size": settings.size, "map_size": MAP_SIZE,
+        "shards": sorted(entries, key=lambda e: str(e["name"])),
+        "left_out": [{"name": name, "problem": left_out[name]} for name in sorted(left_out)],
     }
-    scratch = root / f"{INDEX}.part"
-    scratch.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
-    sync_replace(scratch, root / INDEX)
+    write_durably(root / INDEX, (json.dumps(body, indent=1) + "\n").encode())
 
 
 def read_index(root: Path) -> dict[str, Any]:
     """The parsed index. Raises DataError if missing, damaged or of another format version."""
-    path = root / INDEX
+    path = Path(root) / INDEX
     if not path.is_file():
         raise DataError(f"no shards in {root}: {INDEX} is missing; make them: python -m training data --out {root}")
     try:
@@ -125,7 +118,10 @@ def read_index(root: Path) -> dict[str, Any]:
         found = index["format"], index["format_version"]
         entries = [dict(entry) for entry in index["shards"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error!r}); {remedy(root)}") from error
+        raise DataError(f"{path} is damaged ({error!r}); delete it and {remedy(root)}") from error
     if found != (FORMAT, FORMAT_VERSION):
-        raise DataError(f"{path} has format {found[0]} {found[1]}, wanted {FORMAT} {FORMAT_VERSION}; {remedy(root)}")
+        raise DataError(
+            f"{path} has format {found[0]} {found[1]}, wanted {FORMAT} {FORMAT_VERSION}: the shards are of another "
+            f"version of carcloud; delete the folder and make it anew: python -m training data --out {root}"
+        )
     return {**index, "shards": entries}
