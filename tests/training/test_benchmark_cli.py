@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import re
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +15,11 @@ import pytest
 from PIL import Image
 
 from edge.errors import CarcloudError, DataError, SettingsError
+from edge.geometry import Cloud
+from edge.ply import write_ply
 from tests.edge.helpers import TINY_BUNDLE, write_picture
 from tests.training.benchmark_cars import toy_car
-from training.benchmark import cli, protocol
+from training.benchmark import cli, protocol, retrieval
 from training.benchmark import run as running
 from training.meshes.model import CarMesh
 
@@ -28,6 +33,8 @@ def cars(monkeypatch: pytest.MonkeyPatch) -> list[CarMesh]:
         return iter(made)
 
     monkeypatch.setattr(running, "load_cars", load_cars)
+    # A tenth of the ground truth: the same work in a tenth of the time.
+    monkeypatch.setattr(running, "Plan", functools.partial(running.Plan, truth_points=10_000))
     return made
 
 
@@ -38,31 +45,110 @@ def command(*arguments: str) -> int:
     return options.run(options)
 
 
-def test_benchmark_writes_tables_and_gives_the_same_figures_again(
-    cars: list[CarMesh], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+FEW = ["--views", "2", "--conditions", "plain"]
+
+
+@pytest.mark.slow
+def test_benchmark_writes_everything_and_the_same_again_from_nothing_with_two_processes(
+    cars: list[CarMesh], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, cache = tmp_path / "out", tmp_path / "cache"
-    flags = ["benchmark", "--bundle", TINY_BUNDLE, "--rows", "network,noise,oracle", "--views", "2", "--out", str(out)]
-    flags += ["--cache", str(cache), "--conditions", "plain"]
-    assert command(*flags) == 0
+    monkeypatch.setattr(retrieval, "GALLERY_VIEWS", 2)
+    out = {workers: tmp_path / f"out-{workers}" for workers in ("1", "2")}
+    for workers, folder in out.items():
+        flags = ["--bundle", TINY_BUNDLE, "--rows", "network,retrieval,oracle,noise", *FEW, "--out", str(folder)]
+        assert command("benchmark", *flags, "--cache", str(tmp_path / workers), "--workers", workers) == 0
     shown = capsys.readouterr()
-    assert "| network tiny, plain |" in shown.out and "results.md" in shown.out
+    assert "| network tiny, plain |" in shown.out and "report.html" in shown.out
     assert "not scored: chevrolet, chrono_jeep_cherokee" in shown.err
-    first = json.loads((out / "results.json").read_text())
-    assert [row["name"] for row in first["rows"]] == ["tiny", "oracle", "noise"]
-    network, oracle, noise = first["rows"]
+    # Two runs, two empty caches: not a bit differs, and what must differ is in another file.
+    assert (out["1"] / "results.json").read_bytes() == (out["2"] / "results.json").read_bytes()
+    assert {p.name for p in out["1"].iterdir()} == {"results.json", "timings.json", "results.md", "report.html"}
+    assert json.loads((out["2"] / "timings.json").read_text())["rows"][0]["ms"]["network"] > 0
+    check_results(json.loads((out["1"] / "results.json").read_text()))
+    check_page((out["2"] / "report.html").read_text())
+
+
+def check_results(results: dict) -> None:
+    names = [row["name"] for row in results["rows"]]
+    assert names == ["tiny", "lin2018", "retrieval", "oracle", "noise"]  # the shipped network is always there
+    network, _, retrieved, oracle, noise = results["rows"]
     assert network["kind"] == "network" and len(network["pairs"]["p406"]) == 2
     assert network["mean"]["8192"]["f1"] < oracle["mean"]["8192"]["f1"] < noise["mean"]["8192"]["f1"]
     assert oracle["notes"] == {"p406": "other", "suv": "other"}
-    assert network["groups"].keys() == {"saloons", "others"}
-    assert network["cost"]["megabytes"] > 0 and network["mean"]["ms"]["network"] > 0
-    kept = {path.name for path in cache.iterdir()}
+    # One training body: retrieval and the oracle both answer with it.
+    assert retrieved["notes"] == {"p406": "other 2x", "suv": "other 2x"} and retrieved["mean"] == oracle["mean"]
+    assert network["groups"].keys() == {"saloons", "others"} and network["classes"].keys() == {"sedan", "suv"}
+    assert network["cost"]["megabytes"] > 0
+    assert "ms" not in network["mean"] and "device" not in results
+    assert results["hashes"]["pictures"].keys() == {"p406/plain", "suv/plain"}
+    assert results["hashes"]["test_meshes"].keys() == {"p406", "suv"}
+    assert len(results["views"]["suv"]) == 2 and results["views"]["suv"][0]["hidden"].keys() == {"plain"}
+
+
+class Outline(HTMLParser):
+    """Checks that tags close in order; collects what is loaded and the headings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loaded: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.loaded += [str(v) for k, v in attributes if k in ("src", "data", "srcset") or (tag, k) == ("link", "href")]
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def check_page(text: str) -> None:
+    outline = Outline()
+    outline.feed(text)
+    assert outline.open == [] and outline.seen.count("svg") >= 2
+    # Two networks, three cases each, three pictures a case; none of them from anywhere else.
+    assert outline.seen.count("img") == 18 and all(v.startswith("data:image/jpeg;base64,") for v in outline.loaded)
+    assert "@import" not in text and "url(http" not in text and "<script" not in text
+    for words in ("network tiny, plain", "Worst decile", "F@1 by class", "Published figures", "scheme: dark"):
+        assert words in text
+    identifiers = re.findall(r'\bid=[\'"]([^\'"]+)', text)
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_clouds_of_another_program(cars: list[CarMesh], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache, folder, out = tmp_path / "cache", tmp_path / "other", tmp_path / "out"
+    pictures = tmp_path / "pictures"
+    assert command("benchmark", "--export-pictures", str(pictures), *FEW, "--cache", str(cache)) == 0
+    index = json.loads((pictures / "index.json").read_text())["pictures"]
+    assert [entry["picture"] for entry in index] == [f"{b}/plain/0{v}.png" for b in ("p406", "suv") for v in (0, 1)]
+    assert all(Image.open(pictures / entry["picture"]).size == (128, 128) for entry in index)
+    # A perfect answer: the surface, sampled a second time. It is what the noise floor is made of.
+    store = running.Store(cache)
+    for entry in index:
+        car = next(c for c in cars if c.name == entry["body"]).canonical()
+        points = protocol.outside_points(car, store, protocol.CLOUD_POINTS, seed=1)
+        (folder / entry["cloud"]).parent.mkdir(parents=True, exist_ok=True)
+        write_ply(str(folder / entry["cloud"]), Cloud(points))
+    flags = ["benchmark", "--clouds", str(folder), "--rows", "noise", *FEW, "--cache", str(cache), "--out", str(out)]
     assert command(*flags) == 0
-    again = json.loads((out / "results.json").read_text())
-    assert {path.name for path in cache.iterdir()} == kept
-    for row in (*first["rows"], *again["rows"]):
-        row["mean"].pop("ms", None)
-    assert [row["mean"] for row in again["rows"]] == [row["mean"] for row in first["rows"]]
+    scored, noise = json.loads((out / "results.json").read_text())["rows"]
+    assert (scored["name"], scored["kind"]) == ("other", "clouds") and scored["mean"] == noise["mean"]
+    assert "| clouds other, plain |" in capsys.readouterr().out
+
+    (folder / "suv/plain/01.ply").unlink()
+    with pytest.raises(DataError, match=r"lacks 1 of 4 clouds: suv/plain/01\.\*"):
+        command(*flags)
+    assert command(*flags, "--missing", "worst") == 0
+    assert "1 missing clouds get the worst score, such as suv/plain/01.*" in capsys.readouterr().err
+    worst = json.loads((out / "results.json").read_text())
+    lost = worst["rows"][0]["pairs"]["suv"][1]
+    assert lost["8192"]["f5"] == 0.0 and lost["emd"] == 100.0
+    assert worst["subjects"][0]["missing"] == ["suv/plain/01.*"]
+    write_ply(str(folder / "suv/plain/01.ply"), Cloud(np.zeros((0, 3), np.float32)))
+    with pytest.raises(DataError, match="01.ply is empty"):
+        command(*flags, "--missing", "worst")
 
 
 def test_a_bundle_that_sees_no_car_is_scored_worst(cars: list[CarMesh], tmp_path: Path) -> None:
@@ -80,7 +166,9 @@ def test_a_bundle_that_sees_no_car_is_scored_worst(cars: list[CarMesh], tmp_path
     [
         (["--rows", "network,best"], "--rows does not know 'best'; give a comma list out of: network, mean"),
         (["--rows", ","], "--rows is empty"),
-        (["--conditions", "occluded"], "--conditions does not know 'occluded'; .*plain, clutter"),
+        (["--conditions", "night"], "--conditions does not know 'night'; .*plain, clutter, occluded"),
+        (["--workers", "0"], "--workers is 0; give 1 or more"),
+        (["--network", "lin2018", "--checkpoint", "a.pt", "--checkpoint", "b.pt"], "one --checkpoint for each"),
         (["--views", "0"], "--views is 0; give 1 or more"),
         (["--max-points", "-1"], "--max-points is -1; give 0 or more"),
     ],
@@ -93,6 +181,23 @@ def test_wrong_flags_are_sentences(flags: list[str], sentence: str) -> None:
 def test_no_bundle_is_told_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(CarcloudError, match="no bundle at"):
         command("benchmark", "--bundle", str(tmp_path / "absent"), "--cache", str(tmp_path / "cache"))
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--onnx", "absent.onnx"], "no ONNX file at absent.onnx"),
+        (["--network", "lin2018"], "no checkpoint at runs/lin2018/last.pt"),
+        (["--network", "lin1999", "--checkpoint", "a.pt"], "no network is called 'lin1999'; there are: .*lin2018"),
+    ],
+)
+def test_a_wrong_network_is_told_before_any_work(
+    flags: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CarcloudError, match=sentence):
+        command("benchmark", *flags, "--cache", "cache")
     assert not (tmp_path / "cache").exists()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ def lattice(step: float, count: int) -> np.ndarray:
 def test_identical_clouds_are_perfect(cloud: np.ndarray) -> None:
     target = Target(cloud)
     assert figures(cloud, target) == (0.0, 0.0, 100.0, 100.0, 100.0, 3000)
-    assert metrics.earth_mover(metrics.subsample(cloud, 1024, metrics.SEED + 1), target) == pytest.approx(0, abs=1e-5)
+    assert metrics.earth_mover(metrics.subsample(cloud, 1024, metrics.SEED + 1), target) == 0.0
 
 
 def test_shifted_cube_gives_the_shift() -> None:
@@ -39,6 +41,51 @@ def test_shifted_cube_gives_the_shift() -> None:
 def test_earth_mover_of_a_shift_is_exact_when_no_point_is_repeated() -> None:
     points = lattice(0.1, 11)[:1024]
     assert metrics.earth_mover(points + [0.0, 0.02, 0.0], Target(points)) == pytest.approx(2.0)
+
+
+def plane(side: int) -> np.ndarray:
+    """A flat patch of side x side points, 0.3 wide."""
+    axis = np.linspace(-0.15, 0.15, side)
+    x, y = np.meshgrid(axis, axis)
+    return np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3)
+
+
+@pytest.mark.parametrize(("shift", "scores"), [(0.009, (100, 100, 100)), (0.015, (0, 100, 100)), (0.04, (0, 0, 100))])
+def test_a_patch_lifted_off_itself_gives_the_shift_in_every_figure(shift: float, scores: tuple[int, ...]) -> None:
+    # Straight up, so that no other point is nearer; 32 x 32 = 1,024 points, so that EMD and CD-L2 take them all.
+    truth = plane(32)
+    lifted, target = truth + [0.0, 0.0, shift], Target(truth)
+    got = figures(lifted, target)
+    assert got.pred_to_gt == pytest.approx(100 * shift) and got.gt_to_pred == pytest.approx(100 * shift)
+    assert (got.f1, got.f2, got.f5) == scores
+    assert metrics.chamfer_l2(lifted, target) == pytest.approx(1000 * 2 * shift**2)
+    assert metrics.earth_mover(lifted, target) == pytest.approx(100 * shift)
+
+
+def test_figures_are_those_of_brute_force() -> None:
+    rng = np.random.default_rng(3)
+    truth, guess = rng.normal(0, 0.2, (700, 3)), rng.normal(0, 0.2, (500, 3)) + [0.02, 0.0, 0.01]
+    apart = np.sqrt(((guess[:, None] - truth[None]) ** 2).sum(-1))
+    accuracy, completeness = apart.min(axis=1), apart.min(axis=0)
+    got = figures(guess, Target(truth))
+    assert got.pred_to_gt == pytest.approx(100 * accuracy.mean(), rel=1e-12)
+    assert got.gt_to_pred == pytest.approx(100 * completeness.mean(), rel=1e-12)
+    for threshold, score in zip((0.01, 0.02, 0.05), (got.f1, got.f2, got.f5), strict=True):
+        precision, recall = (accuracy <= threshold).mean(), (completeness <= threshold).mean()
+        assert score == pytest.approx(200 * precision * recall / (precision + recall), rel=1e-12)
+    squares = (accuracy**2).mean() + (completeness**2).mean()
+    assert metrics.chamfer_l2(guess, Target(truth)) == pytest.approx(1000 * squares, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_earth_mover_is_the_best_of_all_assignments(seed: int) -> None:
+    # Four points a side, each standing 256 times: the best assignment of the copies costs what the best of the 4!
+    # assignments of the points does (the corners of the transport polytope are permutations).
+    rng = np.random.default_rng(seed)
+    truth, guess = rng.random((4, 3)) * 0.5, rng.random((4, 3)) * 0.5
+    apart = np.sqrt(((guess[:, None] - truth[None]) ** 2).sum(-1))
+    best = min(np.mean([apart[i, j] for i, j in enumerate(order)]) for order in itertools.permutations(range(4)))
+    assert metrics.earth_mover(guess, Target(truth)) == pytest.approx(100 * best, rel=1e-12)
 
 
 def test_f_score_by_hand() -> None:

@@ -12,9 +12,9 @@ from edge.errors import ImageError, SettingsError, SourceError
 from edge.runtime.images import list_images, read_image
 from edge.runtime.reconstructor import Reconstructor
 from training.benchmark import metrics, protocol
+from training.benchmark.pictures import pictures_of
 from training.benchmark.progress import track
 from training.benchmark.protocol import Predictor
-from training.benchmark.run import Renderers, pictures_of
 from training.benchmark.sheet import Card
 from training.benchmark.store import Store
 from training.meshes.model import CarMesh
@@ -27,16 +27,15 @@ def render_cards(
 ) -> list[Card]:
     """``count`` benchmark pictures: the bodies and conditions in turn, each body from another side."""
     cards = []
-    with Renderers() as renderers:
-        for index in track(range(count), "renders"):
-            mesh, condition = bodies[index % len(bodies)], conditions[index % len(conditions)]
-            view = (7 * index + 2) % protocol.VIEWS
-            picture = pictures_of(mesh, condition, protocol.VIEWS, store, renderers)[view]
-            points, _ = predict(picture)
-            truth = metrics.Target(protocol.outside_points(mesh, store, protocol.TRUTH_POINTS))
-            scored = metrics.figures(metrics.subsample(points, 8192), truth)
-            detail = f"F@1 {scored.f1:.1f}   F@2 {scored.f2:.1f}   {len(points):,} points"
-            cards.append(Card(picture, points, f"{mesh.name}, {condition}, view {view}", detail))
+    for index in track(range(count), "renders"):
+        mesh, condition = bodies[index % len(bodies)], conditions[index % len(conditions)]
+        view = (7 * index + 2) % protocol.VIEWS
+        picture = pictures_of(mesh, condition, protocol.VIEWS, store).rgb[view]
+        points, _ = predict(picture)
+        truth = metrics.Target(protocol.outside_points(mesh, store, protocol.TRUTH_POINTS))
+        scored = metrics.figures(metrics.subsample(points, 8192), truth)
+        detail = f"F@1 {scored.f1:.1f}   F@2 {scored.f2:.1f}   {len(points):,} points"
+        cards.append(Card(picture, points, f"{mesh.name}, {condition}, view {view}", detail))
     return cards
 
 

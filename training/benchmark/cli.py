@@ -10,8 +10,15 @@ from edge.bundle import DEFAULT, load_bundle
 from edge.errors import SettingsError
 from training.benchmark import protocol
 
-BENCHMARK = """Score a bundle and the controls on the test bodies: CarPC-1 (docs/benchmark.md).
-Writes results.json and results.md. Ground truth, pictures and controls are computed once and kept in --cache."""
+BENCHMARK = """Score networks, clouds of another program, and controls on the test bodies: CarPC-1 (docs/benchmark.md).
+Writes report.html, results.md, results.json (the same on every run) and timings.json. What was computed is kept in
+--cache, so a second run is quick and one that was cut off goes on. The shipped network is always among the rows."""
+EXAMPLES = """examples:
+  python -m training benchmark --workers 2
+  python -m training benchmark --bundle runs/mine/bundle --onnx other.onnx --out runs/compare
+  python -m training benchmark --network lin2018 --checkpoint runs/lin2018/last.pt
+  python -m training benchmark --export-pictures pictures/      then, with clouds made of them:
+  python -m training benchmark --clouds clouds/                 clouds/BODY/CONDITION/VIEW.ply, .npy, .npz or .xyz"""
 SHEET = """Draw a contact sheet: each picture beside the predicted cloud from the side, the front and the top.
 Test renders carry their score; a photo is taken to show nothing but its car unless --boxes says where the car is."""
 
@@ -20,17 +27,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the commands."""
     bench = subparsers.add_parser(
         "benchmark",
-        help="score a bundle and the controls on the test bodies",
+        help="score networks, clouds and the controls on the test bodies",
         description=BENCHMARK,
-        epilog="example: python -m training benchmark --bundle lin2018 --out runs/benchmark",
+        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    bench.add_argument(
-        "--bundle",
-        action="append",
-        metavar="NAME|DIR",
-        help=f"bundle to score; may be given several times (default: {DEFAULT})",
-    )
+    _subjects(bench)
     bench.add_argument("--out", type=Path, default=Path("runs/benchmark"), help="results folder (default: %(default)s)")
     bench.add_argument("--rows", default="all", help="comma list out of: " + ", ".join(_rows()) + " (default: all)")
     bench.add_argument(
@@ -39,6 +41,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="comma list of picture conditions (default: %(default)s)",
     )
     bench.add_argument("--views", type=int, default=protocol.VIEWS, help="views a body (default: %(default)s)")
+    bench.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes; changes no figure (default: %(default)s)"
+    )
     bench.set_defaults(run=run_benchmark)
 
     sheet = subparsers.add_parser(
@@ -69,6 +74,60 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     sheet.set_defaults(run=run_sheet)
     for parser in (bench, sheet):
         _common(parser)
+
+
+def _subjects(bench: argparse.ArgumentParser) -> None:
+    """Flags that say what is scored."""
+    bench.add_argument(
+        "--bundle",
+        action="append",
+        default=[],
+        metavar="NAME|DIR",
+        help=f"bundle to score; may be given several times ({DEFAULT} is scored in any case)",
+    )
+    bench.add_argument(
+        "--onnx",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="ONNX file with the contract of docs/bundle.md, without a manifest; may be given several times",
+    )
+    bench.add_argument(
+        "--network",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="network of the registry, run by PyTorch with the next --checkpoint; may be given several times",
+    )
+    bench.add_argument(
+        "--checkpoint",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.pt",
+        help="checkpoint of the --network of the same place (default: runs/NAME/last.pt)",
+    )
+    bench.add_argument(
+        "--clouds",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="clouds of another program: DIR/BODY/CONDITION/VIEW.ply, .npy, .npz or .xyz; may be given several times",
+    )
+    bench.add_argument(
+        "--missing",
+        choices=("error", "worst"),
+        default="error",
+        help="what a missing cloud is: an error, or the worst score (default: %(default)s)",
+    )
+    bench.add_argument(
+        "--export-pictures",
+        type=Path,
+        metavar="DIR",
+        help="only write the benchmark's pictures as PNG, with an index.json, for another program",
+    )
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -103,26 +162,59 @@ def run_benchmark(options: argparse.Namespace) -> int:
     rows = _rows() if options.rows == "all" else _choice("--rows", options.rows, _rows())
     conditions = _choice("--conditions", options.conditions, protocol.CONDITIONS)
     _positive("--views", options.views, 1)
+    _positive("--workers", options.workers, 1)
     _positive("--max-points", options.max_points, 0)
-    from training.benchmark import report
+    if options.export_pictures:
+        return _export(options, conditions)
+    from training.benchmark import page, report
     from training.benchmark.run import Plan, run
 
     plan = Plan(
-        tuple(options.bundle or [DEFAULT]),
-        options.meshes,
-        tuple(options.glb),
-        options.cache,
-        rows,
-        conditions,
-        options.views,
-        options.backend,
-        options.max_points,
+        bundles=tuple(options.bundle),
+        meshes=options.meshes,
+        glb=tuple(options.glb),
+        cache=options.cache,
+        rows=rows,
+        conditions=conditions,
+        views=options.views,
+        backend=options.backend,
+        max_points=options.max_points,
+        onnx=tuple(options.onnx),
+        networks=_checkpoints(options.network, options.checkpoint),
+        clouds=tuple(options.clouds),
+        worst=options.missing == "worst",
+        workers=options.workers,
     )
-    results = run(plan, _say)
-    report.write(results, options.out)
-    print(report.main_table(results["rows"]))
-    print(f"all tables: {options.out / 'results.md'}")
+    outcome = run(plan, _say)
+    report.write(outcome.results, outcome.timings, options.out)
+    page.write(outcome, options.out / "report.html", options.workers)
+    print(report.markdown_table(report.main_table(outcome.results["rows"])))
+    print(f"report with plots and pictures: {options.out / 'report.html'}; all tables: {options.out / 'results.md'}")
     return 0
+
+
+def _export(options: argparse.Namespace, conditions: tuple[str, ...]) -> int:
+    """Write the pictures for another program."""
+    from training.benchmark import pictures
+    from training.benchmark.run import test_bodies
+    from training.benchmark.store import Store
+
+    bodies = test_bodies(options.meshes, options.glb)
+    folder = options.export_pictures
+    count = pictures.export(bodies, conditions, options.views, Store(options.cache), folder)
+    print(f"{count} pictures in {folder}; what is what: {folder / 'index.json'}")
+    return 0
+
+
+def _checkpoints(networks: list[str], checkpoints: list[Path]) -> tuple[tuple[str, Path], ...]:
+    """Each --network with its --checkpoint, or with the one ``train`` would have written."""
+    if checkpoints and len(checkpoints) != len(networks):
+        raise SettingsError(
+            f"--network is given {len(networks)} times and --checkpoint {len(checkpoints)} times; "
+            "give one --checkpoint for each --network, in the same order"
+        )
+    paths = checkpoints or [Path("runs") / name / "last.pt" for name in networks]
+    return tuple(zip(networks, paths, strict=True))
 
 
 def run_sheet(options: argparse.Namespace) -> int:
@@ -134,8 +226,9 @@ def run_sheet(options: argparse.Namespace) -> int:
     from edge.runtime.reconstructor import Reconstructor
     from training.benchmark import cards as making
     from training.benchmark import sheet
-    from training.benchmark.run import predictor, test_bodies
+    from training.benchmark.run import test_bodies
     from training.benchmark.store import Store
+    from training.benchmark.subjects import reconstruction
 
     boxes = making.read_boxes(options.boxes)
     paths = making.photo_paths(options.photos, options.max_photos)
@@ -143,7 +236,7 @@ def run_sheet(options: argparse.Namespace) -> int:
     cards = []
     if options.renders:
         bodies = test_bodies(options.meshes, options.glb)
-        predict = predictor(bundle, options.backend, options.max_points)
+        predict = reconstruction(bundle, options.backend, options.max_points)
         cards += making.render_cards(predict, bodies, options.renders, conditions, Store(options.cache))
     reconstructor = Reconstructor(bundle, open_backend(bundle, options.backend), options.max_points)
     cards += making.photo_cards(reconstructor, paths, boxes, _say)

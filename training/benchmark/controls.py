@@ -9,6 +9,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from training.benchmark.protocol import (
 )
 from training.benchmark.store import Store, code_fingerprint, fingerprint, mesh_fingerprint
 from training.benchmark.summary import Row
+from training.benchmark.workers import Workers
 from training.meshes import depth, visible
 from training.meshes.depth import orthographic_depth
 from training.meshes.model import CarMesh
@@ -58,13 +60,16 @@ class Body(NamedTuple):
 Guesses = dict[str, np.ndarray]
 
 
-def bodies_of(meshes: Iterable[CarMesh], store: Store) -> list[Body]:
+def body_of(task: tuple[CarMesh, Path]) -> Body:
+    """A canonical mesh as a body; second: cache folder."""
+    mesh, cache = task
+    return Body(mesh, outside_points(mesh, Store(cache), CLOUD_POINTS), extents_of(mesh))
+
+
+def bodies_of(meshes: Iterable[CarMesh], store: Store, workers: Workers | None = None) -> list[Body]:
     """Training bodies with their clouds. DataError if there are none."""
-    canonical = [mesh.canonical() for mesh in meshes]
-    bodies = [
-        Body(mesh, outside_points(mesh, store, CLOUD_POINTS), extents_of(mesh))
-        for mesh in track(canonical, "training bodies")
-    ]
+    tasks = [(mesh.canonical(), store.folder) for mesh in meshes]
+    bodies = (workers or Workers()).map(body_of, tasks, "training bodies")
     if not bodies:
         raise DataError(
             "no training bodies, so no controls; fetch the meshes (python -m training meshes --help) "
@@ -73,20 +78,24 @@ def bodies_of(meshes: Iterable[CarMesh], store: Store) -> list[Body]:
     return bodies
 
 
-def volumes_of(bodies: Sequence[Body], store: Store) -> list[volume.Volume]:
-    """Signed-distance volumes of the bodies, cached."""
-    code = code_fingerprint([volume])
+def volume_arrays(task: tuple[Body, Path]) -> dict[str, np.ndarray]:
+    """Signed-distance volume of one body, "field" float16 and "extents"; cached. Second: cache folder."""
+    body, cache = task
+    store = Store(cache)
 
-    def make(body: Body) -> dict[str, np.ndarray]:
+    def make() -> dict[str, np.ndarray]:
         made = volume.volume_of(body.mesh, outside_points(body.mesh, store, VOLUME_POINTS))
         return {"field": made.field.astype(np.float16), "extents": made.extents}
 
-    found = []
-    for body in track(bodies, "mean shapes"):
-        key = f"{mesh_fingerprint(body.mesh)}-{code}-{fingerprint(body.points)}"
-        arrays = store.get("volume", key, lambda body=body: make(body))  # type: ignore[misc]
-        found.append(volume.Volume(arrays["field"].astype(np.float32), arrays["extents"]))
-    return found
+    key = f"{mesh_fingerprint(body.mesh)}-{code_fingerprint([volume])}-{fingerprint(body.points, volume.GRID)}"
+    return store.get("volume", key, make)
+
+
+def volumes_of(bodies: Sequence[Body], store: Store, workers: Workers | None = None) -> list[volume.Volume]:
+    """Signed-distance volumes of the bodies, cached."""
+    tasks = [(body, store.folder) for body in bodies]
+    found = (workers or Workers()).map(volume_arrays, tasks, "mean shapes")
+    return [volume.Volume(arrays["field"].astype(np.float32), arrays["extents"]) for arrays in found]
 
 
 def mean_car(bodies: Sequence[Body], store: Store) -> np.ndarray:
@@ -112,22 +121,27 @@ def kin(a: Body, b: Body) -> bool:
     return a.mesh.ancestry == b.mesh.ancestry
 
 
-def medoid(bodies: Sequence[Body], store: Store) -> Body:
-    """The training body that is the best guess for all other training bodies, by mean F@1 (no test body is asked)."""
-    key = fingerprint(code_fingerprint([metrics]), *(b.points for b in bodies))
+def closeness_column(task: tuple[np.ndarray, list[np.ndarray | None]]) -> list[float]:
+    """Closeness of several candidate clouds to one ground-truth cloud; NaN where a candidate is None."""
+    points, candidates = task
+    target = Target(points)
+    return [np.nan if candidate is None else closeness(candidate, target) for candidate in candidates]
+
+
+def closeness_table(bodies: Sequence[Body], store: Store, workers: Workers) -> np.ndarray:
+    """(B, B) F@1 of training body a (row) as a guess for training body b (column), NaN among kin; cached."""
+    key = fingerprint(code_fingerprint([metrics]), *(item for b in bodies for item in (b.points, b.mesh.ancestry)))
 
     def make() -> dict[str, np.ndarray]:
-        targets = [Target(body.points) for body in bodies]
-        return {
-            "f1": np.array(
-                [
-                    [np.nan if kin(a, b) else closeness(a.points, t) for b, t in zip(bodies, targets, strict=True)]
-                    for a in track(bodies, "medoid")
-                ]
-            )
-        }
+        tasks = [(b.points, [None if kin(a, b) else a.points for a in bodies]) for b in bodies]
+        return {"f1": np.array(workers.map(closeness_column, tasks, "training bodies compared")).T}
 
-    table = store.get("medoid", key, make)["f1"]
+    return store.get("closeness", key, make)["f1"]
+
+
+def medoid(bodies: Sequence[Body], store: Store) -> Body:
+    """The training body that is the best guess for all other training bodies, by mean F@1 (no test body is asked)."""
+    table = closeness_table(bodies, store, Workers())
     means = [float(np.nanmean(row)) if np.isfinite(row).any() else 0.0 for row in table]
     return bodies[int(np.argmax(means))]
 
@@ -194,7 +208,7 @@ def noise_row(truths: Sequence[Truth], store: Store) -> Row:
     return Row("noise", "floor", "any", records)
 
 
-#: Every control by name: bodies are the training bodies.
+#: Every control that does not look at the picture, by name: bodies are the training bodies.
 MAKERS: dict[str, Callable[[Sequence[Body], Sequence[Truth], Store], Row]] = {
     "mean": lambda bodies, truths, store: constant_row("mean", mean_car(bodies, store), truths),
     "median-maps": lambda bodies, truths, store: constant_row("median-maps", median_car(bodies), truths),
@@ -220,3 +234,11 @@ def control_row(name: str, bodies: Sequence[Body], truths: Sequence[Truth], stor
         return {"row": np.array(json.dumps(dataclasses.asdict(row)))}
 
     return Row(**json.loads(str(store.get("control", key, make)["row"])))
+
+
+def control_task(task: tuple[str, list[CarMesh], list[CarMesh], int, Path]) -> Row:
+    """One control for another process: name, canonical training and test meshes, points of the truth, cache folder."""
+    name, train, test, points, cache = task
+    store = Store(cache)
+    bodies = [] if name == "noise" else bodies_of(train, store)
+    return control_row(name, bodies, [protocol.truth_of(mesh, store, points) for mesh in test], store)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 #: Any distance is capped here: one car length, in canonical units.
 WORST = 1.0
@@ -126,7 +127,7 @@ def earth_mover(cloud: np.ndarray, target: Target) -> float:
     lost = ~np.isfinite(chosen).all(axis=1)
     chosen[lost] = 0.0
     wanted = np.resize(target.emd_points, (EMD_POINTS, 3))
-    squared = (chosen**2).sum(1)[:, None] + (wanted**2).sum(1)[None] - 2.0 * chosen @ wanted.T
-    cost = np.minimum(np.sqrt(np.maximum(squared, 0.0)), WORST)
+    # Not by the binomial formula and a matrix product: it is quicker, but leaves 1e-8 where the distance is 0.
+    cost = np.minimum(cdist(chosen, wanted), WORST)
     cost[lost] = WORST
     return 100.0 * float(cost[linear_sum_assignment(cost)].mean())

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-import platform
+import datetime
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from edge.bundle import Bundle, load_bundle
+import training.benchmark
+import training.meshes
+import training.render
+from edge.bundle import DEFAULT, SHIPPED
 from edge.errors import DataError
-from edge.runtime.backends import open_backend
-from edge.runtime.reconstructor import Reconstructor
-from training.benchmark import controls, metrics, protocol
-from training.benchmark.controls import Body
-from training.benchmark.progress import track
-from training.benchmark.protocol import Predictor, Truth
-from training.benchmark.store import Store, code_fingerprint, fingerprint, mesh_fingerprint
-from training.benchmark.summary import Row, summarise
+from training.benchmark import controls, metrics, protocol, retrieval, scoring, subjects
+from training.benchmark.pictures import pictures_of
+from training.benchmark.protocol import Truth
+from training.benchmark.scoring import Task
+from training.benchmark.store import Store, code_fingerprint, mesh_fingerprint
+from training.benchmark.subjects import Subject
+from training.benchmark.summary import Row, summarise, times_of
+from training.benchmark.workers import Workers
 from training.meshes.library import TEST, load_cars, split_of
 from training.meshes.model import CarMesh
 
 ROWS = ("network", *protocol.CONTROL_NAMES)
-#: Side of the rendered pictures in pixels.
-PICTURE_SIZE = 128
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run. rows: out of ROWS. views: a body and condition. max_points: of the streamed cloud."""
+    """What to run.
+
+    bundles, onnx, networks (name and checkpoint), clouds: what is scored; the shipped bundle always is, unless rows
+    leaves networks out. worst: whether missing clouds get the worst score. rows: out of ROWS. views: a body and
+    condition. max_points: of the streamed cloud. truth_points: of the ground truth; fewer only in tests. workers:
+    processes.
+    """
 
     bundles: tuple[str, ...]
     meshes: Path
@@ -41,6 +47,24 @@ class Plan:
     views: int = protocol.VIEWS
     backend: str = "auto"
     max_points: int = protocol.CLOUD_POINTS
+    truth_points: int = protocol.TRUTH_POINTS
+    onnx: tuple[Path, ...] = ()
+    networks: tuple[tuple[str, Path], ...] = ()
+    clouds: tuple[Path, ...] = ()
+    worst: bool = False
+    workers: int = 1
+
+
+class Outcome(NamedTuple):
+    """results: what stands in results.json, the same on every run. timings: what is not.
+
+    tasks: by (row name, condition, body), how to predict a cloud again, for the report's pictures. tests: canonical.
+    """
+
+    results: dict[str, Any]
+    timings: dict[str, Any]
+    tasks: dict[tuple[str, str, str], Task]
+    tests: list[CarMesh]
 
 
 def test_bodies(meshes: Path, glb: Sequence[Path]) -> list[CarMesh]:
@@ -58,123 +82,145 @@ def load_bodies(meshes: Path, glb: Sequence[Path]) -> tuple[list[CarMesh], list[
     return train, test
 
 
-def predictor(bundle: Bundle, backend: str = "auto", max_points: int = protocol.CLOUD_POINTS) -> Predictor:
-    """The product's own reconstruction, on one thread. The picture is the crop: no box is given.
-
-    Rendered pictures leave the margin that a finder's box and the bundle's margin would leave; in "clutter" they are
-    cropped with the error a finder makes.
-    """
-    reconstructor = Reconstructor(bundle, open_backend(bundle, backend, threads=1), max_points)
-
-    def predict(rgb: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
-        made = reconstructor.reconstruct(np.ascontiguousarray(rgb[..., ::-1]))
-        return made.cloud.points, made.timings
-
-    return predict
+def truth_task(task: tuple[CarMesh, int, Path]) -> Truth:
+    """Ground truth of one mesh; number of points, cache folder."""
+    mesh, points, cache = task
+    return protocol.truth_of(mesh, Store(cache), points)
 
 
-def pictures_of(mesh: CarMesh, condition: str, views: int, store: Store, renderer: Callable[[], Any]) -> np.ndarray:
-    """The pictures (views, S, S, 3) uint8 RGB of one body, cached.
-
-    mesh: canonical. renderer: opens the renderer, called only if something has to be drawn.
-    """
-    from training.render import appearance, camera, effects, geometry, scene, shaders
-    from training.render import renderer as drawing
-    from training.render import views as viewing
-
-    code = code_fingerprint([appearance, camera, effects, geometry, scene, shaders, drawing, viewing])
-    wanted = protocol.views_of(mesh.name, views)
-    key = fingerprint(mesh_fingerprint(mesh), code, condition, PICTURE_SIZE, *wanted)
-
-    def make() -> dict[str, np.ndarray]:
-        size, own = PICTURE_SIZE, renderer()
-        drawn = [
-            viewing.render_view(mesh, v.azimuth, v.elevation, v.focal, condition, v.seed, size, own).rgb  # type: ignore[arg-type]
-            for v in wanted
-        ]
-        return {"rgb": np.stack(drawn)}
-
-    return store.get("pictures", key, make)["rgb"]
+def picture_task(task: tuple[CarMesh, str, int, Path]) -> tuple[str, list[float]]:
+    """Draw the pictures of one body: their hash and how much of the car each hides. Mesh, condition, views, cache."""
+    made = pictures_of(*task[:3], Store(task[3]))
+    return made.fingerprint, [round(float(h), 4) for h in made.hidden]
 
 
-class Renderers:
-    """Opens one renderer when it is first asked for, and closes it."""
-
-    def __init__(self) -> None:
-        self._open: Any = None
-
-    def __call__(self) -> Any:
-        if self._open is None:
-            from training.render.renderer import Renderer
-
-            self._open = Renderer(PICTURE_SIZE)
-        return self._open
-
-    def __enter__(self) -> Renderers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._open is not None:
-            self._open.close()
+def networks_of(plan: Plan) -> list[Subject]:
+    """Every network to score, opened once to see that it can be; the shipped one is always among them."""
+    if "network" not in plan.rows:
+        return []
+    found = [subjects.bundle_subject(name) for name in plan.bundles]
+    found += [subjects.onnx_subject(path) for path in plan.onnx]
+    found += [subjects.checkpoint_subject(name, path) for name, path in plan.networks]
+    # The row every table needs: Lin 2018, trained on the same data.
+    shipped = subjects.bundle_subject(str(Path(SHIPPED) / DEFAULT))
+    return found if any(s.sha256 == shipped.sha256 for s in found) else [*found, shipped]
 
 
-def network_rows(bundle: Bundle, plan: Plan, truths: Sequence[Truth], store: Store) -> list[Row]:
-    """One row a condition."""
-    predict = predictor(bundle, plan.backend, plan.max_points)
+def score_subjects(
+    plan: Plan, found: Sequence[Subject], test: Sequence[CarMesh], workers: Workers
+) -> tuple[list[Row], dict[tuple[str, str, str], Task]]:
+    """One row a subject and condition; all of it spread over the workers at once."""
+    tasks = {
+        (s.name, condition, mesh.name): Task(
+            s, mesh, condition, plan.views, plan.cache, plan.backend, plan.max_points, plan.truth_points
+        )
+        for s in found
+        for condition in plan.conditions
+        for mesh in test
+    }
+    done = dict(zip(tasks, workers.map(scoring.score_body, list(tasks.values()), "scoring"), strict=True))
     rows = []
-    with Renderers() as renderers:
+    for subject in found:
+        kind = "clouds" if subject.kind == "clouds" else "network"
         for condition in plan.conditions:
-            row = Row(bundle.name, "network", condition, {}, cost=cost_of(bundle))
-            for truth in track(truths, f"{bundle.name}, {condition}"):
-                pictures = pictures_of(truth.mesh, condition, plan.views, store, renderers)
-                row.records[truth.mesh.name] = list(protocol.score_views(predict, truth, list(pictures)))
-            rows.append(row)
-    return rows
+            records = {mesh.name: done[subject.name, condition, mesh.name] for mesh in test}
+            rows.append(Row(subject.name, kind, condition, records, cost=subject.cost))
+    return rows, tasks
 
 
-def cost_of(bundle: Bundle) -> dict[str, float]:
-    """Megabytes of the network's file, and operations and parameters where the manifest counts them."""
-    network = bundle.manifest.get("network", {})
-    cost = {"megabytes": Path(bundle.file("reconstructor.onnx")).stat().st_size / 1e6}
-    if "gflop" in network:
-        cost["gflop"] = float(network["gflop"])
-    if "parameters" in network:
-        cost["parameters_m"] = float(network["parameters"]) / 1e6
-    return cost
+def control_rows(
+    plan: Plan, train: Sequence[CarMesh], test: list[CarMesh], store: Store, workers: Workers
+) -> tuple[list[Row], retrieval.Choice | None]:
+    """The controls asked for, in the order of the tables."""
+    wanted = [name for name in protocol.CONTROL_NAMES if name in plan.rows]
+    bodies = controls.bodies_of(train, store, workers) if set(wanted) - {"noise"} else []
+    # What several controls need is made first, by all workers; afterwards each control finds it in the cache.
+    if {"medoid", "retrieval"} & set(wanted):
+        controls.closeness_table(bodies, store, workers)
+    if {"mean", "cluster"} & set(wanted):
+        controls.volumes_of(bodies, store, workers)
+    meshes = [body.mesh for body in bodies]
+    plain = [name for name in wanted if name != "retrieval"]
+    tasks = [(name, meshes, test, plan.truth_points, store.folder) for name in plain]
+    rows = {name: [row] for name, row in zip(plain, workers.map(controls.control_task, tasks, "controls"), strict=True)}
+    choice = None
+    if "retrieval" in wanted:
+        rows["retrieval"], choice = retrieval.retrieval_rows(
+            bodies, test, plan.conditions, plan.views, plan.truth_points, store, workers
+        )
+    return [row for name in wanted for row in rows[name]], choice
 
 
-def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
-    """The whole benchmark; returns what stands in results.json."""
-    # Bundles first: a wrong name should not cost minutes of ground truth.
-    bundles = [load_bundle(name) for name in plan.bundles] if "network" in plan.rows else []
+def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
+    """The whole benchmark."""
+    clock = Clock()
+    # Networks first: a wrong name should not cost minutes of ground truth.
+    found = networks_of(plan)
     store = Store(plan.cache)
     train, test = load_bodies(plan.meshes, plan.glb)
-    missing = sorted(TEST - {mesh.name for mesh in test})
+    names = [mesh.name for mesh in test]
+    found += [subjects.clouds_subject(f, names, plan.conditions, plan.views, plan.worst, say) for f in plan.clouds]
+    found = subjects.told_apart(found, say)
+    missing = sorted(TEST - set(names))
     if missing:
         say(f"test bodies not here, so not scored: {', '.join(missing)}; further meshes can be given with --glb DIR")
-    truths = [protocol.truth_of(mesh, store) for mesh in track(test, "ground truth")]
-    bodies: list[Body] = []
-    if set(plan.rows) - {"network", "noise"}:
-        bodies = controls.bodies_of(train, store)
-    say(f"{len(truths)} test bodies, {len(train)} training bodies, {plan.views} views")
-    rows: list[Row] = []
-    for bundle in bundles:
-        rows += network_rows(bundle, plan, truths, store)
-    for name in track([r for r in protocol.CONTROL_NAMES if r in plan.rows], "controls"):
-        rows.append(controls.control_row(name, bodies, truths, store))
-    return results(plan, bundles, truths, [mesh.name for mesh in train], missing, rows)
+    say(f"{len(test)} test bodies, {len(train)} training bodies, {plan.views} views")
+    with Workers(plan.workers) as workers:
+        clock.lap("loading")
+        truths = workers.map(truth_task, [(m, plan.truth_points, store.folder) for m in test], "ground truth")
+        clock.lap("ground truth")
+        pairs = [(mesh, condition) for mesh in test for condition in plan.conditions]
+        drawn = workers.map(picture_task, [(*pair, plan.views, store.folder) for pair in pairs], "pictures")
+        pictures = {(m.name, condition): made for (m, condition), made in zip(pairs, drawn, strict=True)}
+        clock.lap("pictures")
+        rows, tasks = score_subjects(plan, found, test, workers)
+        clock.lap("scoring")
+        more, choice = control_rows(plan, train, test, store, workers)
+        clock.lap("controls")
+    rows += more
+    results = results_of(plan, found, truths, train, missing, rows, pictures, choice)
+    return Outcome(results, timings_of(rows, plan, clock), tasks, test)
 
 
-def results(
+class Clock:
+    """Seconds of each part of a run."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._start = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """What has passed since the last lap belongs to ``name``."""
+        now = time.perf_counter()
+        self.seconds[name] = round(now - self._start, 1)
+        self._start = now
+
+
+def timings_of(rows: Sequence[Row], plan: Plan, clock: Clock) -> dict[str, Any]:
+    """timings.json: milliseconds a picture and stage of the networks, and seconds of the run."""
+    return {
+        "device": f"{scoring.processor()}, 1 thread",
+        "finished": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "workers": plan.workers,
+        "seconds": clock.seconds,
+        "rows": [
+            {"name": row.name, "condition": row.condition, "ms": times_of(row)} for row in rows if times_of(row)
+        ],
+    }
+
+
+def results_of(
     plan: Plan,
-    bundles: Sequence[Bundle],
+    found: Sequence[Subject],
     truths: Sequence[Truth],
-    train: list[str],
+    train: Sequence[CarMesh],
     missing: list[str],
     rows: Sequence[Row],
+    pictures: dict[tuple[str, str], tuple[str, list[float]]],
+    choice: retrieval.Choice | None,
 ) -> dict[str, Any]:
-    """The rows with all that is needed to read them later."""
-    saloons = {t.mesh.name: t.saloon for t in truths}
+    """The rows with all that is needed to read them later, and nothing that differs between two runs."""
+    classes = {t.mesh.name: t.mesh.body_class for t in truths}
     return {
         "protocol": {
             "name": protocol.NAME,
@@ -183,22 +229,25 @@ def results(
             "conditions": list(plan.conditions),
             "elevations_deg": list(protocol.ELEVATIONS),
             "focals_mm": list(protocol.FOCALS_MM),
-            "truth_points": protocol.TRUTH_POINTS,
+            "truth_points": plan.truth_points,
             "cloud_points": plan.max_points,
             "thresholds": list(metrics.THRESHOLDS),
-            "emd_every": protocol.EMD_EVERY,
             "distance_cap": metrics.WORST,
             "seed": protocol.SEED,
         },
-        "device": f"{processor()}, 1 thread",
         "bundles": [
-            {
-                "name": b.name,
-                "sha256": b.manifest["files"]["reconstructor.onnx"]["sha256"],
-                "training": b.manifest.get("training"),
-            }
-            for b in bundles
+            {"name": s.name, "sha256": s.sha256, "training": s.training} for s in found if s.kind == "bundle"
         ],
+        "subjects": [
+            {"name": s.name, "kind": s.kind, "sha256": s.sha256, "missing": list(s.missing)} for s in found
+        ],
+        "retrieval": None if choice is None else {
+            "neighbours": choice.neighbours,
+            "leave_one_body_out_f1": {str(count): round(f1, 4) for count, f1 in choice.f1.items()},
+            "gallery_views": retrieval.GALLERY_VIEWS,
+            "gallery_conditions": list(retrieval.GALLERY_CONDITIONS),
+            "weights_sha256": retrieval.weights_sha256(),
+        },
         "bodies": [
             {
                 "name": t.mesh.name,
@@ -210,16 +259,37 @@ def results(
             for t in truths
         ],
         "missing_bodies": missing,
-        "training_bodies": sorted(train),
-        "rows": [summarise(row, saloons) for row in rows],
+        "training_bodies": sorted(mesh.name for mesh in train),
+        "views": {t.mesh.name: views_of(t.mesh.name, plan, pictures) for t in truths},
+        "hashes": hashes_of(truths, train, pictures),
+        "rows": [summarise(row, classes, protocol.SALOONS) for row in rows],
     }
 
 
-def processor() -> str:
-    """Name of the CPU as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+def views_of(
+    name: str, plan: Plan, pictures: dict[tuple[str, str], tuple[str, list[float]]]
+) -> list[dict[str, Any]]:
+    """Where each view was taken from, and how much of the car it hides under each condition."""
+    return [
+        {
+            "azimuth": round(view.azimuth, 2),
+            "elevation": round(view.elevation, 2),
+            "focal_mm": round(view.focal, 1),
+            "hidden": {condition: pictures[name, condition][1][index] for condition in plan.conditions},
+        }
+        for index, view in enumerate(protocol.views_of(name, plan.views))
+    ]
+
+
+def hashes_of(
+    truths: Sequence[Truth], train: Sequence[CarMesh], pictures: dict[tuple[str, str], tuple[str, list[float]]]
+) -> dict[str, Any]:
+    """What two runs must share for their figures to be the same: meshes, pictures, code, libraries."""
+    code = {"benchmark": training.benchmark, "meshes": training.meshes, "render": training.render}
+    return {
+        "test_meshes": {t.mesh.name: mesh_fingerprint(t.mesh) for t in truths},
+        "training_meshes": {mesh.name: mesh_fingerprint(mesh) for mesh in sorted(train, key=lambda m: m.name)},
+        "pictures": {f"{body}/{condition}": made[0] for (body, condition), made in pictures.items()},
+        "code": {name: code_fingerprint([module]) for name, module in code.items()},
+        "libraries": scoring.versions(),
+    }

@@ -30,15 +30,24 @@ def fingerprint(*parts: object) -> str:
 
 
 def mesh_fingerprint(mesh: CarMesh) -> str:
-    """Hash of a car's name, geometry and materials' kinds."""
-    return fingerprint(mesh.name, *(item for p in mesh.parts for item in (p.category, p.vertices, p.faces)))
+    """Hash of all of a car that a picture or a cloud of it depends on: name, class, geometry, materials, colours."""
+    parts = (
+        item
+        for p in mesh.parts
+        for item in (p.name, p.category, tuple(float(c) for c in p.colour), p.vertices, p.faces)
+    )
+    return fingerprint(mesh.name, mesh.body_class, *parts)
 
 
 def code_fingerprint(modules: Iterable[object]) -> str:
-    """Hash of modules' source files: what they computed is stale once they change."""
-    files = [getattr(module, "__file__", None) for module in modules]
-    if None in files:
-        raise ValueError("a module without a source file cannot be fingerprinted")
+    """Hash of modules' source files, of a package all of its own: what they computed is stale once they change."""
+    files: list[Path] = []
+    for module in modules:
+        file = getattr(module, "__file__", None)
+        if file is None:
+            raise ValueError("a module without a source file cannot be fingerprinted")
+        path = Path(file)
+        files += sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
     return fingerprint(*(sha256_file(str(file)) for file in files))
 
 

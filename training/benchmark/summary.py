@@ -1,4 +1,4 @@
-"""From records of single clouds to the tables: mean over views, then over bodies; worst decile; saloons apart."""
+"""From records of single clouds to the tables: mean over views, then bodies; worst decile; classes; saloons apart."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ WORST_PART = 0.1
 class Row:
     """One line of the tables: a network under one condition, or a control.
 
-    kind: network, control, oracle (chose or fitted something with the ground truth) or floor.
-    condition: "plain", "clutter", or "any" for what does not look at a picture.
-    records: per body, one record a view (controls: one record). notes: per body, what was chosen.
+    kind: network, clouds (of another program), control, oracle (chose or fitted something with the ground truth) or
+    floor. condition: "plain", "clutter", "occluded", or "any" for what does not look at a picture.
+    records: per body, one record a view (or a single one if condition is "any"). notes: per body, what was chosen.
     """
 
     name: str
@@ -44,7 +44,7 @@ def worst_decile(records: Iterable[Record]) -> Record:
     records = list(records)
     out: Record = {}
     for key in dict.fromkeys(key for record in records for key in record):
-        if key == "points" or key.startswith("ms."):
+        if key == "points":
             continue
         values = np.sort([r[key] for r in records if key in r])
         count = int(np.ceil(WORST_PART * len(values)))
@@ -53,25 +53,42 @@ def worst_decile(records: Iterable[Record]) -> Record:
     return out
 
 
-def summarise(row: Row, saloons: Mapping[str, bool]) -> dict[str, Any]:
-    """The row as it stands in results.json. saloons: body name to whether it is one."""
-    bodies = {name: mean_records(records) for name, records in row.records.items()}
-    groups = {
-        "saloons": [bodies[n] for n in bodies if saloons[n]],
-        "others": [bodies[n] for n in bodies if not saloons[n]],
-    }
+def summarise(row: Row, classes: Mapping[str, str], saloons: frozenset[str]) -> dict[str, Any]:
+    """The row as it stands in results.json: figures only, no times.
+
+    classes: body name to class. saloons: the classes that count as three-box saloons.
+    """
+    records = {name: [without_times(r) for r in body] for name, body in row.records.items()}
+    bodies = {name: mean_records(body) for name, body in records.items()}
+    members: dict[str, list[Record]] = {}
+    groups: dict[str, list[Record]] = {}
+    for name, record in bodies.items():
+        members.setdefault(classes[name], []).append(record)
+        groups.setdefault("saloons" if classes[name] in saloons else "others", []).append(record)
     return {
         "name": row.name,
         "kind": row.kind,
         "condition": row.condition,
         "mean": nested(mean_records(bodies.values())),
-        "worst_decile": nested(worst_decile(r for records in row.records.values() for r in records)),
-        "groups": {name: nested(mean_records(group)) for name, group in groups.items() if group},
+        "worst_decile": nested(worst_decile(r for body in records.values() for r in body)),
+        "groups": {name: nested(mean_records(groups[name])) for name in sorted(groups, reverse=True)},
+        "classes": {name: nested(mean_records(members[name])) for name in sorted(members)},
         "bodies": {name: nested(record) for name, record in bodies.items()},
         "notes": row.notes,
         "cost": row.cost,
-        "pairs": {name: [nested(r) for r in records] for name, records in row.records.items()},
+        "pairs": {name: [nested(r) for r in body] for name, body in records.items()},
     }
+
+
+def without_times(record: Record) -> Record:
+    """The figures of a record: what is the same on every run."""
+    return {key: value for key, value in record.items() if not key.startswith("ms.")}
+
+
+def times_of(row: Row) -> dict[str, float]:
+    """Mean milliseconds a stage over all pictures, rounded; empty for what was not timed."""
+    mean = mean_records(r for body in row.records.values() for r in body)
+    return {key[3:]: round(value, 3) for key, value in mean.items() if key.startswith("ms.")}
 
 
 def nested(record: Record, digits: int = 4) -> dict[str, Any]:

@@ -1,0 +1,62 @@
+"""Work spread over processes: the same results in the same order, however many there are."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import TypeVar
+
+from edge.errors import DataError
+from training.benchmark.progress import track
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Workers:
+    """Calls a function for every item, in ``count`` processes, or in this one if ``count`` is 1.
+
+    Functions must stand at the top of a module and depend on nothing but their arguments and the files of the cache;
+    then the number of processes changes no result. Processes are spawned, not forked: PyTorch's and OpenGL's threads
+    do not survive a fork.
+    """
+
+    def __init__(self, count: int = 1) -> None:
+        self.count = count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item], label: str) -> list[Result]:
+        """Results in the order of ``items``. What a call raises is raised here; DataError if a process dies."""
+        if self.count == 1 or len(items) < 2:
+            return [function(item) for item in track(items, label)]
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.count, mp_context=context)
+        futures = [self._pool.submit(function, item) for item in items]
+        try:
+            return [self._result(future, label) for future in track(futures, label)]
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+
+    @staticmethod
+    def _result(future: Future[Result], label: str) -> Result:
+        from concurrent.futures.process import BrokenProcessPool
+
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise DataError(
+                f"a worker process died during {label} (often: out of memory); what is done is kept in the cache, "
+                "so run the same command again, with --workers 1"
+            ) from error
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
