@@ -51,4 +51,15 @@ def toy_data(shapes: int = 3, pictures: int = 4, size: int = 80, seed: int = 0) 
         [f"toy-{n}" for n in range(shapes)],
         ["toy"] * shapes,
         ["toy"] * shapes,
+        # Nothing that trains on these toys looks at cameras or sizes: one frontal camera, four metres long.
+        K=np.tile(np.array([[size, 0, size / 2], [0, size, size / 2], [0, 0, 1]], np.float32), (len(index), 1, 1)),
+        R=np.tile(np.eye(3, dtype=np.float32), (len(index), 1, 1)),
+        t=np.tile(np.array([0, 0, 2], np.float32), (len(index), 1)),
+        view=np.tile(np.array([0, 0, 35], np.float32), (len(index), 1)),
+        box=np.tile(np.array([0, 0, size, size], np.float32), (len(index), 1)),
+        hidden=np.zeros(len(index), np.float32),
+        conditions=["plain"] * len(index),
+        length_m=np.full(shapes, 4.0, np.float32),
+        extents_m=(8 * axes * 0.5).astype(np.float32),
+        real=np.ones(shapes, bool),
     )

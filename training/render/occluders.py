@@ -63,7 +63,7 @@ def post(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, 
 def person(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Somebody who walks through the picture: head, coat, arms, legs."""
     height, width = shape
-    size, foot = rng.uniform(0.75, 1.5) * height, rng.uniform(0.9, 1.2) * height
+    size, foot = rng.uniform(0.75, 1.5) * height, rng.uniform(1.08, 1.3) * height
     cover = np.zeros(shape, np.uint8)
     colour = np.zeros((*shape, 3), np.float32)
     stride, swing, broad = rng.uniform(0.02, 0.14), rng.uniform(-0.1, 0.1), rng.uniform(0.1, 0.15)
@@ -151,8 +151,8 @@ def moved(veil: Veil, by: tuple[int, int]) -> Veil:
         cv2.warpAffine(layer, shift, layer.shape[1::-1], flags=cv2.INTER_NEAREST, borderMode=mode, borderValue=0)
         for layer, mode in ((veil.rgb, cv2.BORDER_REPLICATE), (veil.cover, cv2.BORDER_CONSTANT))
     )
-    if by[1] < 0:    # things that stand on the ground below the picture do not float: they go on, mirrored
-        rgb[by[1] :], cover[by[1] :] = rgb[2 * by[1] : by[1]][::-1], cover[2 * by[1] : by[1]][::-1]
+    if by[1] < 0:    # things that stand on the ground below the picture do not float: the outline goes straight on
+        rgb[by[1] :], cover[by[1] :] = rgb[2 * by[1] : by[1]][::-1], cover[by[1] - 1]
     return Veil(rgb, cover)
 
 
@@ -180,6 +180,6 @@ def _overlap(car: np.ndarray, cover: np.ndarray, right: int, down: int) -> float
     over = cover[max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)]
     total = float((part * over).sum())
     if down < 0:    # as :func:`moved` goes on below
-        below = cover[down:, max(-right, 0) : width - max(right, 0)][::-1]
+        below = cover[-1, max(-right, 0) : width - max(right, 0)]
         total += float((car[down:, max(right, 0) : width + min(right, 0)] * below).sum())
     return total
