@@ -19,7 +19,7 @@ from tests.training.data_samples import SETTINGS, box_car, cars, contents, hand_
 from training.data.cli import register, run
 from training.data.crew import _death
 from training.data.dataset import load_cloud, load_dataset, read_shape
-from training.data.generate import _alone, _big_first, generate
+from training.data.generate import Outcome, _alone, _big_first, generate
 from training.data.plan import ShardSettings, fingerprint, planned
 from training.data.shape import make_shape
 from training.data.shards import check_shard, finished, read_index, read_meta, write_index
@@ -252,6 +252,24 @@ def test_check_names_shapes_left_out(tmp_path, capsys):
     write_index(tmp_path, ShardSettings(), read_index(tmp_path)["shards"], {"bad-0": "no surface"})
     assert run(flags("--check", "--out", str(tmp_path))) == DataError.exit_code
     assert "bad-0 was left out: no surface" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("left_out", "code"), [({}, 0), ({"bad-0": "no surface"}, DataError.exit_code)])
+def test_exit_code_tells_that_a_shape_was_left_out(tmp_path, monkeypatch, capsys, left_out, code):
+    hand_made(tmp_path, shapes=2)
+    outcome = Outcome(read_index(tmp_path)["shards"], left_out, 2, {"pictures": 3.0})
+    monkeypatch.setattr("training.meshes.library.load_cars", lambda *_: [])
+    monkeypatch.setattr("training.data.generate.generate", lambda *_: outcome)
+    assert run(flags("--out", str(tmp_path))) == code
+    said = capsys.readouterr().out
+    assert "1 train parametric, 1 train real" in said and "pictures 1.50" in said
+    assert ("left out: bad-0: no surface" in said) == bool(left_out)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot make the folder .*file/shards.*--out"):
+        generate(tmp_path / "file" / "shards", [], SETTINGS)
 
 
 def test_contact_sheet(root, tmp_path):

@@ -45,7 +45,7 @@ td.shaded { background: rgba(var(--shade), var(--part)); }
 figure { margin: 10px 0 18px; padding: 12px; }
 figure svg { max-width: 100%; height: auto; display: block; margin: 0 auto; }
 figcaption { font-size: 13.5px; margin-top: 6px; }
-.cases { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(400px, 100%), 1fr)); gap: 14px; }
+.cases { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(370px, 100%), 1fr)); gap: 14px; }
 .case { margin: 0; padding: 10px; }
 .case div { display: grid; grid-template-columns: 216fr 300fr 300fr; gap: 4px; }
 .case img { width: 100%; display: block; border-radius: 4px; }

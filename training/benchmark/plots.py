@@ -87,8 +87,13 @@ def distribution(rows: Sequence[Results]) -> str:
             axis.plot([np.median(values)] * 2, [place - 0.36, place + 0.36], color=INK, linewidth=2)
         for name, level in levels(rows).items():
             axis.axvline(level, color=CONTROL_COLOUR, linewidth=1, linestyle=(0, (4, 3)))
-            text = {"mean": "mean car", "oracle": "nearest training body", "noise": "noise floor"}[name]
-            axis.annotate(text, (level, 1), xycoords=("data", "axes fraction"), rotation=0, fontsize=8, ha="center")
+            # The two that lie close together are written away from each other.
+            text, side = {
+                "mean": ("mean car", "right"),
+                "oracle": ("nearest training body", "left"),
+                "noise": ("noise floor", "center"),
+            }[name]  # fmt: skip
+            axis.annotate(text, (level, 1), xycoords=("data", "axes fraction"), fontsize=8, ha=side)
         axis.set_yticks(range(len(shown)), [title(row) for row in shown])
         axis.set_ylim(len(shown) - 0.4, -0.6)
         axis.set_xlim(0, 100)

@@ -46,7 +46,10 @@ def generate(root: Path, meshes: Iterable[CarMesh], settings: ShardSettings, wor
     """
     if workers < 1:
         raise DataError(f"--workers is {workers}; give at least 1")
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot make the folder {root} ({error}); give --out a folder you may write to") from error
     with _alone(root):
         known = {e["name"]: e for e in read_index(root)["shards"]} if (root / INDEX).is_file() else {}
         for rest in root.glob("*.part"):
