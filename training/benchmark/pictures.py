@@ -67,9 +67,10 @@ def draw(mesh: CarMesh, view: protocol.View, condition: str) -> Any:
 def pictures_of(mesh: CarMesh, condition: str, views: int, store: Store) -> Pictures:
     """The first ``views`` pictures of the protocol, of a canonical mesh, cached."""
     import training.render as rendering
+    import training.shapes as shapes  # neighbouring cars are parametric bodies
 
     wanted = protocol.views_of(mesh.name, views)
-    key = fingerprint(mesh_fingerprint(mesh), code_fingerprint([rendering]), condition, SIZE, *wanted)
+    key = fingerprint(mesh_fingerprint(mesh), code_fingerprint([rendering, shapes]), condition, SIZE, *wanted)
 
     def make() -> dict[str, np.ndarray]:
         drawn = [draw(mesh, view, condition) for view in wanted]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import training.benchmark
 import training.meshes
 import training.render
+import training.shapes
 from edge.bundle import DEFAULT, SHIPPED
 from edge.errors import DataError
 from training.benchmark import controls, metrics, protocol, retrieval, scoring, subjects
@@ -285,7 +286,8 @@ def hashes_of(
     truths: Sequence[Truth], train: Sequence[CarMesh], pictures: dict[tuple[str, str], tuple[str, list[float]]]
 ) -> dict[str, Any]:
     """What two runs must share for their figures to be the same: meshes, pictures, code, libraries."""
-    code = {"benchmark": training.benchmark, "meshes": training.meshes, "render": training.render}
+    packages = (training.benchmark, training.meshes, training.render, training.shapes)
+    code = {package.__name__.rpartition(".")[2]: package for package in packages}
     return {
         "test_meshes": {t.mesh.name: mesh_fingerprint(t.mesh) for t in truths},
         "training_meshes": {mesh.name: mesh_fingerprint(mesh) for mesh in sorted(train, key=lambda m: m.name)},
