@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.bundle import DEFAULT, load_bundle
 from edge.errors import SettingsError
 from training.benchmark import protocol
+from training.meshes.options import add_mesh_flags
 
 BENCHMARK = """Score networks, clouds of another program, and controls on the test bodies: CarPC-1 (docs/benchmark.md).
 Writes report.html, results.md, results.json (the same on every run) and timings.json. What was computed is kept in
@@ -131,17 +132,7 @@ def _subjects(bench: argparse.ArgumentParser) -> None:
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--meshes", type=Path, default=Path("data/meshes"), help="folder of the meshes (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--glb",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="folder with further cars as GLB and a manifest.json; may be given several times",
-    )
+    add_mesh_flags(parser, "--meshes")
     parser.add_argument(
         "--cache",
         type=Path,

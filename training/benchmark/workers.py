@@ -20,19 +20,26 @@ class Workers:
     Functions must stand at the top of a module and depend on nothing but their arguments and the files of the cache;
     then the number of processes changes no result. Processes are spawned, not forked: PyTorch's and OpenGL's threads
     do not survive a fork.
+
+    start: called once in every process before its first item, for what all items need and what is too large to be
+    sent with each.
     """
 
-    def __init__(self, count: int = 1) -> None:
-        self.count = count
+    def __init__(self, count: int = 1, start: Callable[[], object] | None = None) -> None:
+        self.count, self._start = count, start
+        self._started = False
         self._pool: ProcessPoolExecutor | None = None
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item], label: str) -> list[Result]:
         """Results in the order of ``items``. What a call raises is raised here; DataError if a process dies."""
         if self.count == 1 or len(items) < 2:
+            if self._start is not None and not self._started:
+                self._start()
+                self._started = True
             return [function(item) for item in track(items, label)]
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.count, mp_context=context)
+            self._pool = ProcessPoolExecutor(self.count, mp_context=context, initializer=self._start)
         futures = [self._pool.submit(function, item) for item in items]
         try:
             return [self._result(future, label) for future in track(futures, label)]

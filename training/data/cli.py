@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge.errors import DataError
 from training.data.plan import ShardSettings
+from training.meshes.options import add_mesh_flags
 
 #: Flags with the least and the largest value that make sense.
 RANGES = {
@@ -25,10 +26,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "Interrupt it at will: run again, it goes on where it stopped.",
     )
     parser.add_argument("--out", type=Path, default=Path("data/shards"), help="folder of the shards (%(default)s)")
-    parser.add_argument("--meshes", type=Path, default=Path("data/meshes"), metavar="DIR",
-                        help="cache of fetched meshes (%(default)s)")
-    parser.add_argument("--glb", type=Path, action="append", default=[], metavar="DIR",
-                        help="a further folder of GLB cars with a manifest.json; may be given more than once")
+    add_mesh_flags(parser, "--meshes")
     parser.add_argument("--pictures", type=int, default=default.pictures, help="pictures per shape (%(default)s)")
     parser.add_argument("--variants", type=int, default=default.variants,
                         help="deformed variants per training body, besides the original (%(default)s)")

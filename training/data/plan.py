@@ -13,6 +13,7 @@ import numpy as np
 from edge.errors import DataError
 from training.meshes.library import split_of
 from training.meshes.model import CarMesh
+from training.shapes.proportions import CLASSES
 
 #: Raise when the same seed and meshes give another shape, label or picture: shards of other versions are made anew.
 GENERATOR_VERSION = 2
@@ -113,8 +114,6 @@ def _parametric(settings: ShardSettings) -> Iterable[tuple[str, str, int]]:
         raise DataError(f"--parametric is {settings.parametric}; from {VALIDATION_FROM} on numbers are for validation")
     if not settings.parametric and not settings.parametric_validation:
         return
-    from training.shapes.parametric import CLASSES
-
     for body_class in CLASSES:
         for number in range(settings.parametric):
             yield "train", body_class, number

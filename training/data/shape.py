@@ -21,6 +21,8 @@ from training.meshes.model import CarMesh
 from training.meshes.visible import outside_cloud
 from training.render.renderer import Renderer
 from training.render.views import random_view
+from training.shapes.augment import vary
+from training.shapes.parametric import parametric_car
 
 #: Points of the true cloud: originals as CarPC-1 wants them; what only trains gets fewer.
 POINTS, VARIANT_POINTS = 100_000, 20_000
@@ -78,15 +80,11 @@ def make_shape(
 def mesh_of(plan: ShapePlan, bodies: Mapping[str, CarMesh]) -> tuple[CarMesh, dict[str, Any]]:
     """The shape's mesh (car frame, metres) and how it was made, fit for JSON. Raises DataError for an unusable mesh."""
     if plan.kind == "parametric":
-        from training.shapes.parametric import parametric_car
-
         number = int(plan.body.rpartition("-")[2])
         return _sound(parametric_car(plan.body_class, number)), {"body_class": plan.body_class, "number": number}
     body = _sound(bodies[plan.body])
     if plan.kind == "original":
         return body, {}
-    from training.shapes.augment import vary
-
     mesh, recipe = vary(body, donors_of(bodies.values()), shape_rng(plan, VARY))
     return _sound(mesh), recipe
 

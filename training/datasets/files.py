@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from edge.errors import DataError
@@ -115,6 +115,22 @@ def read_lines(path: Path) -> list[str]:
 def read_split_file(path: Path) -> list[str]:
     """Model ids of a list with one ``ID`` or ``SYNSET/ID`` a line."""
     return [clean(line)[-1] for line in read_lines(path)]
+
+
+def read_listed(folder: Folder, lists: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Split of each model id, and the names of lists that are not there.
+
+    lists: the set's word for a split, and the name of its list (one model id a line).
+    """
+    splits: dict[str, str] = {}
+    missing = []
+    for word, name in lists.items():
+        path = folder.find(name)
+        if path is None:
+            missing.append(name)
+        else:
+            splits |= dict.fromkeys(read_split_file(path), split_name(word))
+    return splits, missing
 
 
 def model_splits(folder: Folder, synset: str) -> tuple[dict[str, str], str]:

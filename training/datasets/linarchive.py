@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from edge.errors import DataError
-from training.datasets.base import CARS, Asset, Contents, DataSet, Rendering, split_name
+from training.datasets.base import CARS, Asset, Contents, DataSet, Rendering
 from training.datasets.cad import NOSE_PLUS_X_UP_Y
-from training.datasets.files import Folder, locate, read_split_file
+from training.datasets.files import Folder, locate, read_listed
 from training.datasets.matlab import read_mat
 
 VIEWS = 24
@@ -35,7 +35,7 @@ def open_lin(root: Path) -> Contents:
             f"{folder.root} is the archive of Lin 2018, but without cars: the published one holds chairs (03001627). "
             f"Make {CARS}_depth and the others with the render and densify scripts of its repository"
         )
-    splits, missing = _splits(folder)
+    splits, missing = read_listed(folder, {word: f"{CARS}_{word}.list" for word in ("train", "test")})
     notes = ["which way the 24 input pictures look is not published: their viewpoints are not known"]
     if not splits:
         notes.append("no list files: every model is in split none")
@@ -95,19 +95,6 @@ def read_cloud(path: Path) -> np.ndarray:
     if any(a.ndim != 2 or a.shape[-1] != 3 or a.dtype.kind not in "uif" for a in arrays):
         raise DataError(f"{path} holds no points V and Vd (N, 3); unpack it again")
     return (np.concatenate(arrays) @ NOSE_PLUS_X_UP_Y.T).astype(np.float32)
-
-
-def _splits(folder: Folder) -> tuple[dict[str, str], list[str]]:
-    splits: dict[str, str] = {}
-    missing = []
-    for word in ("train", "test"):
-        name = f"{CARS}_{word}.list"
-        path = folder.find(name)
-        if path is None:
-            missing.append(name)
-        else:
-            splits |= dict.fromkeys(read_split_file(path), split_name(word))
-    return splits, missing
 
 
 LIN = DataSet(

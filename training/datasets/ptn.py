@@ -9,8 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from edge.errors import DataError
-from training.datasets.base import CARS, Asset, Contents, DataSet, Rendering, Viewpoint, split_name
-from training.datasets.files import Folder, locate, read_split_file
+from training.datasets.base import CARS, Asset, Contents, DataSet, Rendering, Viewpoint
+from training.datasets.files import Folder, locate, read_listed
 from training.datasets.matlab import read_mat
 
 IDS, PICTURES, VOLUMES = "shapenetcore_ids", "shapenetcore_viewdata", "shapenetcore_voxdata"
@@ -23,7 +23,7 @@ ELEVATION = 30.0
 def open_ptn(root: Path) -> Contents:
     """Pictures and volumes of the listed cars in ``root``, which holds shapenetcore_viewdata."""
     folder = Folder(locate(root, PTN))
-    splits, missing = _splits(folder)
+    splits, missing = read_listed(folder, {word: f"{IDS}/{CARS}_{ending}.txt" for word, ending in LISTS.items()})
     notes = ["azimuths are as the file names say; where 0 is and which way they run is not published"]
     if not splits:
         notes.append(f"no list {IDS}/{CARS}_trainids.txt: every model is in split none")
@@ -53,19 +53,6 @@ def read_volume(path: Path) -> np.ndarray:
     if voxel.ndim != 3 or voxel.dtype.kind not in "buif":
         raise DataError(f"{path} holds no 3-D array called voxel; unpack it again")
     return voxel > 0.5
-
-
-def _splits(folder: Folder) -> tuple[dict[str, str], list[str]]:
-    splits: dict[str, str] = {}
-    missing = []
-    for word, ending in LISTS.items():
-        name = f"{IDS}/{CARS}_{ending}.txt"
-        path = folder.find(name)
-        if path is None:
-            missing.append(name)
-        else:
-            splits |= dict.fromkeys(read_split_file(path), split_name(word))
-    return splits, missing
 
 
 PTN = DataSet(

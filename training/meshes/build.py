@@ -116,15 +116,22 @@ def make_car(parts: Sequence[MeshPart | None], **about: Any) -> CarMesh:
 
     Parts of the same name, category and colour are joined. DataError if no triangle is left.
     """
+    kept = without_thin_extras(joined(parts, str(about.get("name"))))
+    return on_the_ground(CarMesh(parts=kept, length_m=0.0, **about))
+
+
+def joined(parts: Sequence[MeshPart | None], name: str) -> tuple[MeshPart, ...]:
+    """One part for each name, category and colour, in the order they first come. DataError if there is none.
+
+    name: of the car, for the message.
+    """
     groups: dict[tuple, list[MeshPart]] = {}
     for part in parts:
         if part is not None:
             groups.setdefault((part.name, part.category, part.colour), []).append(part)
-    joined = [_join(group) for group in groups.values()]
-    if not joined:
-        raise DataError(f"mesh {about.get('name')} holds no triangles; delete the mesh cache and fetch it again")
-    kept = without_thin_extras(joined)
-    return on_the_ground(CarMesh(parts=kept, length_m=0.0, **about))
+    if not groups:
+        raise DataError(f"mesh {name} holds no triangles; delete the mesh cache and fetch it again")
+    return tuple(_join(group) for group in groups.values())
 
 
 def on_the_ground(car: CarMesh) -> CarMesh:

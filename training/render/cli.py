@@ -6,19 +6,13 @@ import argparse
 from pathlib import Path
 
 from edge.errors import DataError
+from training.meshes.options import add_mesh_flags
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the commands ``clip`` and ``pictures``."""
     _register_clip(subparsers)
     _register_pictures(subparsers)
-
-
-def _add_meshes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--meshes", type=Path, default=Path("data/meshes"), metavar="DIR",
-                        help="cache of fetched meshes (%(default)s)")
-    parser.add_argument("--glb", type=Path, action="append", default=[], metavar="DIR",
-                        help="a further folder of GLB cars with a manifest.json; may be given more than once")
 
 
 def _register_pictures(subparsers: argparse._SubParsersAction) -> None:
@@ -37,7 +31,7 @@ def _register_pictures(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--rate", action="store_true", help="measure and print pictures a minute")
     parser.add_argument("--workers", type=int, default=2, help="processes for --rate (%(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to measure (%(default)s)")
-    _add_meshes(parser)
+    add_mesh_flags(parser, "--meshes")
     parser.set_defaults(run=run_pictures)
 
 
@@ -48,7 +42,7 @@ def _register_clip(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--car", required=True, metavar="NAME", help="name of the car, as `training meshes` lists it")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.mp4", help="clip to write")
-    _add_meshes(parser)
+    add_mesh_flags(parser, "--meshes")
     parser.add_argument("--seconds", type=float, default=8.0, help="length (%(default)s)")
     parser.add_argument("--fps", type=float, default=15.0, help="frames a second (%(default)s)")
     parser.add_argument("--size", default="640x360", metavar="WxH", help="picture size in pixels (%(default)s)")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.errors import DataError
+from training.meshes.build import joined, on_the_ground
 from training.meshes.checks import HEIGHTS, LENGTHS, WIDTHS
 from training.meshes.model import CarMesh, MeshPart
 from training.meshes.visible import outside_cloud
@@ -270,7 +270,7 @@ def _deformed(
             parts.append(replace(piece, vertices=moved(field, piece.vertices, middle).astype(np.float32)))
     for wheel in wheels:
         parts += placed_wheel(car, wheel, wheel_move(field, wheel, wheels, scale), middle, scale, style)
-    return _assembled(car, parts)
+    return on_the_ground(replace(car, parts=joined(parts, car.name)))
 
 
 def _wheel_scale(wheels: Sequence[RoadWheel], stretch: np.ndarray, grown: float) -> float:
@@ -280,21 +280,3 @@ def _wheel_scale(wheels: Sequence[RoadWheel], stretch: np.ndarray, grown: float)
     radius = float(np.mean([w.radius for w in wheels]))
     scale = float(np.sqrt(np.sqrt(stretch[0] * stretch[2]))) * grown
     return float(np.clip(scale, min(RADII[0] / radius, 1.0), max(RADII[1] / radius, 1.0)))
-
-
-def _assembled(car: CarMesh, parts: Sequence[MeshPart]) -> CarMesh:
-    """Parts of the same name, category and colour joined, on the ground, centred."""
-    groups: dict[tuple, list[MeshPart]] = {}
-    for part in parts:
-        groups.setdefault((part.name, part.category, part.colour), []).append(part)
-    joined = []
-    for group in groups.values():
-        offsets = np.cumsum([0] + [len(p.vertices) for p in group[:-1]])
-        faces = np.concatenate([p.faces + o for p, o in zip(group, offsets)]).astype(np.int32)
-        joined.append(replace(group[0], vertices=np.concatenate([p.vertices for p in group]), faces=faces))
-    if not joined:
-        raise DataError(f"mesh {car.name} holds no triangles; delete the mesh cache and fetch it again")
-    whole = replace(car, parts=tuple(joined))
-    lower, upper = whole.bounds()
-    origin = np.array([(lower[0] + upper[0]) / 2, (lower[1] + upper[1]) / 2, lower[2]])
-    return replace(whole.transformed(lambda vertices: vertices - origin), length_m=float(upper[0] - lower[0]))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +10,10 @@ import numpy as np
 from tqdm import tqdm
 
 from edge.errors import DataError, SettingsError
-from training.benchmark.sheet import save
-from training.benchmark.store import Store
 from training.meshes.library import load_cars, split_of
 from training.meshes.model import CarMesh
 from training.meshes.options import add_mesh_flags
-from training.meshes.sheet import contact_sheet
-from training.shapes import coverage, report
-from training.shapes.augment import vary
+from training.shapes.proportions import CLASSES
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -50,11 +44,6 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     action.set_defaults(run=run_coverage)
 
 
-def parametric_classes(count: int) -> Sequence[str]:
-    """The classes of the parametric bodies; none if none are asked for."""
-    return tuple(importlib.import_module("training.shapes.parametric").CLASSES) if count else ()
-
-
 def training_bodies(options: argparse.Namespace) -> tuple[list[CarMesh], list[CarMesh]]:
     """Training and test bodies. DataError if either is missing."""
     cars = list(tqdm(load_cars(options.meshes, options.glb), desc="loading", unit="car", disable=None))
@@ -69,6 +58,12 @@ def run_sheet(options: argparse.Namespace) -> int:
     """One row a body: the original, then its variants; then one row a class of parametric bodies."""
     if min(options.bodies, options.variants, options.parametric) < 0 or options.size < 64:
         raise SettingsError("counts cannot be negative and --size cannot be below 64; leave them out for the defaults")
+    # Imported late: the help of all commands need not wait for them.
+    from training.benchmark.sheet import save
+    from training.meshes.sheet import contact_sheet
+    from training.shapes.augment import vary
+    from training.shapes.parametric import parametric_car
+
     train, _ = training_bodies(options)
     step = max(len(train) // max(options.bodies, 1), 1)
     cells = []
@@ -78,11 +73,9 @@ def run_sheet(options: argparse.Namespace) -> int:
             varied, recipe = vary(mesh, train, np.random.default_rng([options.seed, index, k]))
             donor = recipe.get("swap", {}).get("donor")
             cells.append(replace(varied, name=f"+ {donor}" if donor else f"variant {k}"))
-    for body_class in parametric_classes(options.parametric):
-        for k in range(options.variants + 1 if options.parametric else 0):
-            if k < options.parametric:
-                module = importlib.import_module("training.shapes.parametric")
-                cells.append(module.parametric_car(body_class, options.seed + k))
+    for body_class in CLASSES:
+        for k in range(min(options.parametric, options.variants + 1)):
+            cells.append(parametric_car(body_class, options.seed + k))
     if not cells:
         raise SettingsError("nothing to show; give --bodies or --parametric of 1 or more")
     save(contact_sheet(cells, options.variants + 1, options.size), options.out)
@@ -94,10 +87,12 @@ def run_coverage(options: argparse.Namespace) -> int:
     """Make the shapes, find the nearest to each test body, write the report and print its first table."""
     if min(options.variants, options.parametric, options.ablation) < 0 or options.workers < 1:
         raise SettingsError("counts cannot be negative nor --workers below 1; leave them out for the defaults")
+    from training.benchmark.store import Store
+    from training.shapes import coverage, report
+
     train, tests = training_bodies(options)
     store = Store(options.cache)
-    classes = parametric_classes(options.parametric)
-    wanted = coverage.orders(train, options.variants, options.parametric, options.ablation, classes, options.seed)
+    wanted = coverage.orders(train, options.variants, options.parametric, options.ablation, CLASSES, options.seed)
     bodies = coverage.bodies_of(tests, store)
     shapes = coverage.shapes_of(train, wanted, store, options.workers)
     result = coverage.coverage(coverage.Table(shapes, bodies, store))

@@ -7,23 +7,27 @@ to choose a setting.
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+import training.shapes
 from training.benchmark import metrics
 from training.benchmark.metrics import Target
 from training.benchmark.progress import track
 from training.benchmark.protocol import TRUTH_POINTS, extents_of, outside_points
 from training.benchmark.store import Store, code_fingerprint, fingerprint, mesh_fingerprint
+from training.benchmark.workers import Workers
 from training.meshes import checks, depth, floating, visible
 from training.meshes.model import CarMesh
 from training.shapes import augment, lattice, swap, warps, wheels
+from training.shapes.parametric import parametric_car
 
 #: Points of a shape that are scored, and directions its visibility is tested along.
 POINTS, DIRECTIONS = 8192, 64
@@ -133,8 +137,6 @@ class Maker:
 
     def _mesh(self, order: Order) -> CarMesh:
         if order.kind == "parametric":
-            from training.shapes.parametric import parametric_car
-
             return parametric_car(order.body_class, order.seed)
         mesh = self.meshes[order.source]
         if order.kind == "mesh":
@@ -145,36 +147,27 @@ class Maker:
 
 def _parametric_code() -> str:
     """Hash of every module of this package: a parametric body is drawn by many of them."""
-    import importlib
-    import pkgutil
-
-    import training.shapes
-
     names = [m.name for m in pkgutil.iter_modules(training.shapes.__path__)]
     kept = [n for n in names if n not in ("cli", "coverage", "report")]
     return code_fingerprint([importlib.import_module(f"training.shapes.{n}") for n in kept])
 
 
-_WORKER: list[Maker] = []
+#: The maker of this process: meshes are sent to a worker once, not with every order.
+_MAKER: list[Maker] = []
 
 
 def _start(meshes: Sequence[CarMesh], store: Store) -> None:
-    _WORKER.append(Maker(meshes, store))
+    _MAKER[:] = [Maker(meshes, store)]
 
 
 def _work(order: Order) -> Shape:
-    return _WORKER[0].shape(order)
+    return _MAKER[0].shape(order)
 
 
 def shapes_of(meshes: Sequence[CarMesh], wanted: Sequence[Order], store: Store, workers: int = 1) -> list[Shape]:
     """The shapes of all orders, in their order; made in ``workers`` processes, cached one by one."""
-    if workers < 2:
-        maker = Maker(meshes, store)
-        return [maker.shape(order) for order in track(wanted, "shapes")]
-    # Spawned, not forked: ray casting keeps threads that do not survive a fork.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (list(meshes), store)) as pool:
-        made = pool.map(_work, wanted, chunksize=4)
-        return [next(made) for _ in track(wanted, "shapes")]
+    with Workers(workers, partial(_start, list(meshes), store)) as crew:
+        return crew.map(_work, wanted, "shapes")
 
 
 def bodies_of(tests: Sequence[CarMesh], store: Store, points: int = TRUTH_POINTS) -> list[Body]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from edge.ply import atomic_file
 
 MODES = ("as it is", "box fitted")
 
@@ -102,9 +103,8 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     right.set_xticks(place, result["bodies"], rotation=25, ha="right", fontsize=8)
     right.set(ylabel="F@1 of the nearest shape, as it is, %")
     right.legend(fontsize=7)
-    scratch = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
-    figure.savefig(scratch, dpi=130)
-    scratch.replace(path)
+    with atomic_file(str(path)) as handle:
+        figure.savefig(handle, dpi=130, format="png")
 
 
 def write(result: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -112,8 +112,7 @@ def write(result: Mapping[str, Any], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     texts = {"coverage.json": json.dumps(result, indent=1) + "\n", "coverage.md": markdown(result)}
     for name, text in texts.items():
-        scratch = folder / f"{name}.part"
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(folder / name)
+        with atomic_file(str(folder / name)) as handle:
+            handle.write(text.encode())
     draw(result, folder / "coverage.png")
     return [folder / name for name in (*texts, "coverage.png")]
