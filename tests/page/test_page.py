@@ -178,7 +178,7 @@ def test_controls(stage: Any, visit: Any) -> None:
     wait_word(page, "live")
     page.keyboard.press("f")
     wait_word(page, "frozen")
-    assert page.evaluate("document.documentElement.scrollWidth") == 880, "a long sentence in the bar must not widen the page"
+    assert page.evaluate("document.documentElement.scrollWidth") == 880, "a long sentence must not widen the page"
     still = settled_picture(page)
     page.wait_for_timeout(600)
     assert stage_picture(page) == still
