@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,15 @@ def save(path: Path, points: np.ndarray = POINTS) -> Path:
     else:
         write_ply(str(path), Cloud(points))
     return path
+
+
+def saved(write: Callable[..., None], spoilt: int | None = None) -> bytes:
+    buffer = io.BytesIO()
+    write(buffer, POINTS)
+    data = bytearray(buffer.getvalue())
+    if spoilt is not None:
+        data[spoilt : spoilt + 8] = b"\xff" * 8
+    return bytes(data)
 
 
 @pytest.mark.parametrize("suffix", clouds.SUFFIXES)
@@ -64,6 +75,8 @@ def test_an_empty_cloud_is_named(tmp_path: Path, suffix: str) -> None:
     [
         ("a.npy", b"no array", "cannot be read as a cloud"),
         ("a.npz", b"PK cut", "cannot be read as a cloud"),
+        ("a.npz", saved(np.save), "cannot be read as a cloud"),
+        ("a.npz", saved(np.savez_compressed, spoilt=60), "cannot be read as a cloud .*decompressing"),
         ("a.ply", b"ply\nformat binary_little_endian 1.0\n", "cannot be read as a cloud"),
         ("a.ply", b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n1\n", "cannot be read as a"),
         ("a.xyz", b"1 2 3\n4 five 6\n", "cannot be read as a cloud .*five"),
@@ -122,3 +135,9 @@ def test_survey_tells_changed_clouds_apart_and_two_files_of_one_view(tmp_path: P
     save(tmp_path / "suv/plain/00.npy")
     with pytest.raises(DataError, match="00.ply and 00.npy are both there for one view"):
         clouds.survey(tmp_path, ["suv"], ["plain"], 1, worst=False)
+
+
+def test_a_cloud_without_a_finite_point_is_warned_of_not_a_crash(tmp_path: Path) -> None:
+    save(tmp_path / "suv/plain/00.npy", np.array([[np.nan, 0, 0], [0, np.inf, 0]], np.float32))
+    (warning,) = clouds.survey(tmp_path, ["suv"], ["plain"], 1, worst=False).warnings
+    assert "longest edge 0.00, has points that are not finite" in warning

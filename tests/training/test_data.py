@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from edge.errors import DataError
 from edge.geometry import Views, back_project, cube_corner_views, pixel_grid
 from tests.training.data_samples import SETTINGS, box_car, cars, contents, hand_made
+from training.data import shards
 from training.data.cli import register, run
 from training.data.crew import _death
 from training.data.dataset import load_cloud, load_dataset, read_shape
@@ -121,12 +122,15 @@ def test_rests_damage_and_changed_settings_are_mended(root, tmp_path):
     assert (tmp_path / "boxcar-0.tar").stat().st_mtime_ns == kept, "a good shard is left alone"
 
 
-def test_a_shard_counts_only_for_the_plan_it_was_made_by(root):
+def test_a_shard_counts_only_for_the_plan_it_was_made_by(root, monkeypatch):
     known = {e["name"]: e for e in read_index(root)["shards"]}
     for plan in planned(cars(), SETTINGS):
         assert finished(root, plan, known[plan.name]) == finished(root, plan, None) == known[plan.name]
         assert finished(root, replace(plan, pictures=4), None) is None
         assert finished(root, replace(plan, generator_version=1), None) is None
+    monkeypatch.setattr(shards, "FORMAT_VERSION", 3)
+    assert all(finished(root, plan, None) is None for plan in planned(cars(), SETTINGS)), "of an older format"
+    monkeypatch.undo()
     changed = planned([nudged(box_car("boxcar")), box_car("p406")], SETTINGS)
     assert [finished(root, plan, None) is None for plan in changed] == [True, True, False], "boxcar-0, boxcar-1, p406-0"
     donor = planned([*cars(), box_car("another")], SETTINGS)

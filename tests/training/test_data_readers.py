@@ -176,6 +176,18 @@ def test_stream_refusals(tmp_path):
         list(stream(tmp_path, "train"))
 
 
+def test_a_stream_does_not_end_silently_at_a_damaged_header(tmp_path):
+    hand_made(tmp_path, 2)
+    for name in ("s0-0", "s1-0"):  # before another shard, and at the end of all
+        shard = tmp_path / f"{name}.tar"
+        data = shard.read_bytes()
+        place = data.index(f"{name}/0002.rgb.png".encode())
+        shard.write_bytes(data[:place] + b"X" + data[place + 1 :])
+        with pytest.raises(DataError, match=f"{name} lacks 1 of its pictures.*python -m training data"):
+            list(stream(tmp_path, "train", shuffle=0))
+        shard.write_bytes(data)
+
+
 # --- by others ----------------------------------------------------------------------------------------------------
 
 

@@ -39,7 +39,7 @@ class Case(NamedTuple):
 
 
 def ranked(row: Results) -> list[tuple[str, str, int]]:
-    """(which, body, view) of the best, the median and the worst F@1; of equals, the first."""
+    """(which, body, view) of the best, the median and the worst F@1; equals stand in the order of views."""
     pairs = [(f1(record), body, view) for body, records in row["pairs"].items() for view, record in enumerate(records)]
     order = sorted(range(len(pairs)), key=lambda i: (-pairs[i][0], i))
     places = {"best": order[0], "median": order[(len(order) - 1) // 2], "worst": order[-1]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -56,7 +57,7 @@ def read(path: Path) -> np.ndarray:
         if points.ndim != 2 or points.shape[1] < 3:
             raise DataError(f"{path} holds an array of shape {points.shape}; save the points as (N, 3)")
         points = points[:, :3].astype(np.float32)
-    except (OSError, ValueError, EOFError, WireError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, WireError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read as a cloud ({error}); save it again as {', '.join(SUFFIXES)}") from None
     if not len(points):
         raise DataError(
@@ -144,7 +145,8 @@ def survey(folder: Path, bodies: Sequence[str], conditions: Sequence[str], views
             continue
         prints.append(f"{path.relative_to(folder).as_posix()} {sha256_file(str(path))}")
         points = read(path)
-        edge = float(np.ptp(points[np.isfinite(points).all(axis=1)], axis=0).max()) if np.isfinite(points).any() else 0
+        finite = points[np.isfinite(points).all(axis=1)]
+        edge = float(np.ptp(finite, axis=0).max()) if len(finite) else 0.0
         for hint in hints(points):
             warned.setdefault(hint, []).append(f"{path.relative_to(folder)}, longest edge {edge:.2f},")
     if missing and (not worst or len(missing) == len(wanted)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from edge.ply import atomic_file
 from training.benchmark.splat import BACKGROUND, draw_cloud
 
 #: Name of a side and the direction it is seen from, canonical frame.
@@ -85,12 +85,8 @@ def thumbnail(picture: np.ndarray, box: tuple[float, float, float, float] | None
 def save(image: Image.Image, path: Path) -> None:
     """Write a PNG whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        image.save(scratch, format="PNG", optimize=True)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with atomic_file(str(path)) as handle:
+        image.save(handle, format="PNG", optimize=True)
 
 
 def _byte(colour: np.ndarray) -> tuple[int, int, int]:

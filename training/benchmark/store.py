@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.bundle import sha256_file
+from edge.ply import atomic_file
 from training.meshes.model import CarMesh
 
 LOG = logging.getLogger(__name__)
@@ -64,15 +64,10 @@ class Store:
             try:
                 with np.load(path, allow_pickle=False) as data:
                     return {name: data[name] for name in data.files}
-            except (OSError, ValueError, zipfile.BadZipFile) as error:
+            except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
                 LOG.warning("cached %s is unreadable (%s) and is made again", path, error)
         arrays = make()
         self.folder.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            with open(scratch, "wb") as handle:
-                np.savez(handle, **arrays)  # type: ignore[arg-type]
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
+        with atomic_file(str(path)) as handle:
+            np.savez(handle, **arrays)  # type: ignore[arg-type]
         return arrays

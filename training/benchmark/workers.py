@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from typing import TypeVar
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from typing import Any, TypeVar
 
 from edge.errors import DataError
 from training.benchmark.progress import track
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def follow_parent() -> None:
+    """End this process as soon as its parent is gone: nobody works for, or waits for, a parent that was killed."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent: Any = multiprocessing.parent_process()
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _begin(start: Callable[[], object] | None) -> None:
+    follow_parent()
+    if start is not None:
+        start()
 
 
 class Workers:
@@ -39,26 +60,21 @@ class Workers:
             return [function(item) for item in track(items, label)]
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.count, mp_context=context, initializer=self._start)
-        futures = [self._pool.submit(function, item) for item in items]
+            self._pool = ProcessPoolExecutor(self.count, context, _begin, (self._start,))
+        futures: list[Future[Result]] = []
         try:
-            return [self._result(future, label) for future in track(futures, label)]
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
-
-    @staticmethod
-    def _result(future: Future[Result], label: str) -> Result:
-        from concurrent.futures.process import BrokenProcessPool
-
-        try:
-            return future.result()
+            for item in items:
+                futures.append(self._pool.submit(function, item))  # raises, too, if a process has died by now
+            return [future.result() for future in track(futures, label)]
         except BrokenProcessPool as error:
             raise DataError(
                 f"a worker process died during {label} (often: out of memory); what is done is kept in the cache, "
                 "so run the same command again, with --workers 1"
             ) from error
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
 
     def __enter__(self) -> Workers:
         return self

@@ -9,15 +9,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from edge.errors import CarcloudError, DataError
+from training.benchmark.workers import follow_parent
 from training.data.plan import ShapePlan
 from training.data.shape import Stopwatch, make_shape
 from training.data.shards import Entry
@@ -131,7 +131,7 @@ def _work(task: Task, pipe: Connection) -> None:
 
     # Ctrl-C reaches the whole group: the parent alone deals with it. And nobody works for a parent that was killed.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    follow_parent()
     cv2.setNumThreads(1)
     try:
         renderer = Renderer(task.size)
@@ -154,9 +154,3 @@ def _make(task: Task, plan: ShapePlan, renderer: Renderer) -> Made:
         return Made(plan.name, make_shape(task.root, plan, task.bodies, renderer, watch), "", watch.seconds)
     except CarcloudError as error:
         return Made(plan.name, None, str(error), watch.seconds)
-
-
-def _follow_parent() -> None:
-    parent: Any = multiprocessing.parent_process()
-    wait([parent.sentinel])
-    os._exit(1)

@@ -68,7 +68,8 @@ def finished(root: Path, plan: ShapePlan, known: Entry | None) -> Entry | None:
         if not path.is_file():
             return None
         meta = read_meta(path)
-        if any(meta.get(key) != value for key, value in asdict(plan).items()):
+        wanted = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(plan)}
+        if any(meta.get(key) != value for key, value in wanted.items()):
             return None
         if known is None:
             # Finished after the index was last written; the rename made it whole, so this only finds later damage.

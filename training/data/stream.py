@@ -97,13 +97,25 @@ def _decoded(sample: Sample) -> Sample:
 
 
 def _with_shape(samples: Iterable[Sample]) -> Iterator[Sample]:
-    """Pictures with the labels of their shape, whose sample is the first of each tar."""
+    """Pictures with the labels of their shape, whose sample is the first of each tar. ValueError if some are missing.
+
+    WebDataset, like tarfile, takes a damaged header for the end of a tar.
+    """
     shape: Sample = {}
+    lacking = 0
     for sample in samples:
         if sample["__key__"].endswith(f"/{SHAPE_KEY}"):
-            shape = _shape_labels(sample)
+            _none_lacking(lacking, shape)
+            shape, lacking = _shape_labels(sample), int(sample["meta"]["pictures"])
         else:
+            lacking -= 1
             yield {"key": sample["__key__"], **_picture_labels(sample), **shape}
+    _none_lacking(lacking, shape)
+
+
+def _none_lacking(lacking: int, shape: Sample) -> None:
+    if lacking:
+        raise ValueError(f"{shape['name']} lacks {lacking} of its pictures")
 
 
 def _shape_labels(sample: Sample) -> Sample:
