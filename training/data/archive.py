@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from edge.errors import DataError
+from training.meshes.visible import Surface
 from training.render.views import Picture
 
 #: What goes wrong inside a tar that was damaged or not written by us.
@@ -84,14 +85,16 @@ def picture_members(shape: str, number: int, picture: Picture) -> Iterator[Membe
 
 
 def shape_members(
-    shape: str, meta: dict[str, Any], fixed_depth: np.ndarray, novel: tuple[np.ndarray, np.ndarray], cloud: np.ndarray
+    shape: str, meta: dict[str, Any], fixed_depth: np.ndarray, novel: tuple[np.ndarray, np.ndarray], surface: Surface
 ) -> Iterator[Member]:
     """The members that describe the shape; the meta comes first, so that it is read without the rest."""
     key = f"{shape}/{SHAPE_KEY}"
     yield f"{key}.meta.json", json_bytes(meta)
     yield f"{key}.fixed.npz", npz_bytes(depth=fixed_depth.astype(np.float16))
     yield f"{key}.novel.npz", npz_bytes(depth=novel[0].astype(np.float16), rotation=novel[1].astype(np.float32))
-    yield f"{key}.cloud.npy", npy_bytes(cloud.astype(np.float16))
+    yield f"{key}.cloud.npy", npy_bytes(surface.points.astype(np.float16))
+    normal = np.round(surface.normals * 127).astype(np.int8)
+    yield f"{key}.surface.npz", npz_bytes(normal=normal, part=surface.parts)
 
 
 def tar_bytes(members: Iterable[Member]) -> bytes:

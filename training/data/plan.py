@@ -16,7 +16,7 @@ from training.meshes.model import CarMesh
 from training.shapes.proportions import CLASSES
 
 #: Raise when the same seed and meshes give another shape, label or picture: shards of other versions are made anew.
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 #: Numbers of the parametric cars held out for validation start here; those for training start at 0.
 VALIDATION_FROM = 9000
 Kind = Literal["original", "variant", "parametric"]
@@ -30,11 +30,11 @@ class ShardSettings:
     parametric_validation: cars per body class. size: side of the pictures in pixels. seed: of everything drawn.
     """
 
-    pictures: int = 48
-    variants: int = 5
-    parametric: int = 15
-    parametric_validation: int = 3
-    novel: int = 24
+    pictures: int = 12
+    variants: int = 24
+    parametric: int = 50
+    parametric_validation: int = 4
+    novel: int = 8
     size: int = 128
     seed: int = 0
 

@@ -18,7 +18,7 @@ from training.data.plan import ShapePlan, donors_of, fingerprint, shape_rng
 from training.data.shards import FORMAT, FORMAT_VERSION, MAP_SIZE, Entry, shard_path, write_shard
 from training.meshes.depth import orthographic_depth, random_rotations
 from training.meshes.model import CarMesh
-from training.meshes.visible import outside_cloud
+from training.meshes.visible import outside_surface
 from training.render.renderer import Renderer
 from training.render.views import random_view
 from training.shapes.augment import vary
@@ -62,7 +62,7 @@ def make_shape(
         meta = meta_of(plan, mesh, recipe)
     rng = shape_rng(plan, VIEWS)
     with watch.measure("cloud"):
-        cloud = outside_cloud(shape, POINTS if plan.kind == "original" else VARIANT_POINTS, seed=0)
+        surface = outside_surface(shape, POINTS if plan.kind == "original" else VARIANT_POINTS, seed=0)
     with watch.measure("depth"):
         rotations, fixed = random_rotations(rng, plan.novel), cube_corner_views().rotations
         maps = orthographic_depth(shape, np.concatenate([fixed, rotations]), VIEW_WIDTH, VIEW_DISTANCE, MAP_SIZE)
@@ -70,7 +70,7 @@ def make_shape(
         pictures = [random_view(shape, rng, renderer) for _ in range(plan.pictures)]
     with watch.measure("write"):
         members: list[Member] = list(
-            shape_members(plan.name, meta, maps[: len(fixed)], (maps[len(fixed) :], rotations), cloud)
+            shape_members(plan.name, meta, maps[: len(fixed)], (maps[len(fixed) :], rotations), surface)
         )
         for number, picture in enumerate(pictures):
             members += picture_members(plan.name, number, picture)

@@ -18,7 +18,7 @@ from edge.errors import DataError
 from training.data.archive import DAMAGE, Member, tar_bytes, tar_members, write_durably
 from training.data.plan import GENERATOR_VERSION, ShapePlan, ShardSettings
 
-FORMAT, FORMAT_VERSION = "carcloud-shards", 2
+FORMAT, FORMAT_VERSION = "carcloud-shards", 3
 #: Side of the depth maps in pixels, whatever the size of the pictures.
 MAP_SIZE = 128
 INDEX = "index.json"

@@ -81,7 +81,7 @@ def _labelled_points(mesh: CarMesh, count: int) -> tuple[np.ndarray, np.ndarray,
     for part, number, size in zip(mesh.parts, shares, areas, strict=True):
         if size <= 0:
             continue
-        spots, ways = sample_surface(part.vertices, part.faces, int(number), rng)
+        spots, ways, _ = sample_surface(part.vertices, part.faces, int(number), rng)
         points.append(spots)
         normals.append(ways)
         category.append(np.full(int(number), CATEGORIES.index(part.category)))

@@ -6,13 +6,13 @@ the directions, with every triangle (glass too) opaque and both sides of a trian
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from edge.errors import DataError
 from training.meshes.depth import scene_of
-from training.meshes.model import CarMesh
+from training.meshes.model import CATEGORIES, CarMesh
 from training.meshes.texture import face_areas
 
 #: Fewest directions the benchmark allows.
@@ -21,6 +21,15 @@ FEWEST_DIRECTIONS = 64
 LIFT = 2e-5
 #: Directions closer to the surface's plane than this (sine) are not tried: a ray would scrape its own triangle.
 GRAZING = 0.03
+
+
+class Surface(NamedTuple):
+    """Points on a car's surface. points: (N, 3) float32. normals: (N, 3) float32, unit, towards where the point can be
+    seen from. parts: (N,) uint8, index into ``training.meshes.model.CATEGORIES``."""
+
+    points: np.ndarray
+    normals: np.ndarray
+    parts: np.ndarray
 
 
 def sphere_directions(count: int) -> np.ndarray:
@@ -34,8 +43,9 @@ def sphere_directions(count: int) -> np.ndarray:
 
 def sample_surface(
     vertices: np.ndarray, faces: np.ndarray, count: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Area-uniform points (count, 3) float32 on triangles, and the unit normal (count, 3) of each point's triangle.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Area-uniform points (count, 3) float32 on triangles, the unit normal (count, 3) and the index (count,) of each
+    point's triangle.
 
     Stratified along the cumulated area, so that every part gets its share to within one point.
     """
@@ -52,35 +62,44 @@ def sample_surface(
     points = (1 - root) * a + root * (1 - along) * b + root * along * c
     normals = np.cross(b - a, c - a)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
-    return points.astype(np.float32), normals.astype(np.float32)
+    return points.astype(np.float32), normals.astype(np.float32), chosen
 
 
 def surface_cloud(mesh: CarMesh, count: int = 100_000, seed: int = 0) -> np.ndarray:
     """Area-uniform points (count, 3) float32 on all surfaces, hidden ones too; same frame as ``mesh``."""
     vertices, faces = mesh.merged()
     rng = np.random.default_rng(seed)
-    points, _ = sample_surface(vertices, faces, count, rng)
+    points = sample_surface(vertices, faces, count, rng)[0]
     return points[rng.permutation(count)]
 
 
 def seen_from_outside(scene: Any, points: np.ndarray, normals: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Whether each point (N, 3) on a surface with unit normals (N, 3) sees infinity along any direction. (N,) bool."""
+    """On which side each point (N, 3) on a surface with unit normals (N, 3) sees infinity along any direction.
+
+    (N,) int8: 1 on the normal's side, -1 on the other one, 0 not at all.
+    """
     import open3d
 
-    seen = np.zeros(len(points), bool)
+    seen = np.zeros(len(points), np.int8)
     for direction in directions:
         cosine = normals @ direction
-        rows = np.flatnonzero(~seen & (np.abs(cosine) > GRAZING))
+        rows = np.flatnonzero((seen == 0) & (np.abs(cosine) > GRAZING))
         if not len(rows):
             continue
-        lifted = points[rows] + normals[rows] * (LIFT * np.sign(cosine[rows]))[:, None]
+        side = np.sign(cosine[rows])
+        lifted = points[rows] + normals[rows] * (LIFT * side)[:, None]
         rays = np.concatenate([lifted, np.broadcast_to(direction, lifted.shape)], axis=1).astype(np.float32)
-        seen[rows] = ~scene.test_occlusions(open3d.core.Tensor(rays)).numpy()
+        seen[rows] = np.where(scene.test_occlusions(open3d.core.Tensor(rays)).numpy(), 0, side)
     return seen
 
 
 def outside_cloud(mesh: CarMesh, count: int = 100_000, directions: int = 96, seed: int = 0) -> np.ndarray:
-    """Area-uniform points (count, 3) float32 on the surface visible from outside; in random order.
+    """The points of :func:`outside_surface`, (count, 3) float32."""
+    return outside_surface(mesh, count, directions, seed).points
+
+
+def outside_surface(mesh: CarMesh, count: int = 100_000, directions: int = 96, seed: int = 0) -> Surface:
+    """Area-uniform points, ``count``, on the surface visible from outside; in random order.
 
     mesh: in the canonical frame. directions: at least 64, spread over the whole sphere. Same seed, same cloud.
     DataError if less than 1 % of the surface is visible.
@@ -89,18 +108,21 @@ def outside_cloud(mesh: CarMesh, count: int = 100_000, directions: int = 96, see
         raise ValueError(f"{directions} directions are too few, the benchmark asks for {FEWEST_DIRECTIONS} or more")
     rng = np.random.default_rng(seed)
     vertices, faces = mesh.merged()
+    of_face = np.repeat([CATEGORIES.index(part.category) for part in mesh.parts], [len(p.faces) for p in mesh.parts])
     scene, ways = scene_of(mesh), sphere_directions(directions)[rng.permutation(directions)]
-    kept: list[np.ndarray] = []
+    kept: list[Surface] = []
     have = 0
     while have < count:
-        points, normals = sample_surface(vertices, faces, max(count, 1000), rng)
-        points = points[seen_from_outside(scene, points, normals, ways)]
-        if len(points) < 0.01 * count:
+        points, normals, triangles = sample_surface(vertices, faces, max(count, 1000), rng)
+        side = seen_from_outside(scene, points, normals, ways)
+        rows = np.flatnonzero(side)
+        if len(rows) < 0.01 * count:
             raise DataError(
                 f"less than 1 % of {mesh.name}'s surface is visible from outside: the mesh is enclosed by another;"
                 " leave it out or mend it"
             )
-        kept.append(points)
-        have += len(points)
-    cloud = np.concatenate(kept)
-    return cloud[rng.permutation(len(cloud))[:count]]
+        outward = normals[rows] * side[rows, None].astype(np.float32)
+        kept.append(Surface(points[rows], outward, of_face[triangles[rows]].astype(np.uint8)))
+        have += len(rows)
+    order = rng.permutation(have)[:count]
+    return Surface(*(np.concatenate(column)[order] for column in zip(*kept, strict=True)))
