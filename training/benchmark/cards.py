@@ -13,11 +13,11 @@ from edge.runtime.images import list_images, read_image
 from edge.runtime.reconstructor import Reconstructor
 from training.benchmark import metrics, protocol
 from training.benchmark.pictures import pictures_of
-from training.benchmark.progress import track
 from training.benchmark.protocol import Predictor
 from training.benchmark.sheet import Card
 from training.benchmark.store import Store
 from training.meshes.model import CarMesh
+from training.progress import track
 
 Box = tuple[float, float, float, float]
 

@@ -17,7 +17,7 @@ from training.benchmark.scoring import Task
 from training.benchmark.splat import draw_cloud
 from training.benchmark.store import Store
 from training.benchmark.tables import MAIN, Results
-from training.benchmark.workers import Workers
+from training.workers import Workers
 
 #: Pixels of a drawn cloud, and of the enlarged picture beside it.
 WIDTH, HEIGHT, PICTURE = 300, 216, 216

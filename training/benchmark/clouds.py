@@ -14,8 +14,8 @@ from edge.bundle import sha256_file
 from edge.errors import DataError, WireError
 from edge.ply import read_ply
 from training.benchmark.pictures import file_name
-from training.benchmark.progress import track
 from training.benchmark.store import fingerprint
+from training.progress import track
 
 SUFFIXES = ("ply", "npy", "npz", "xyz")
 #: Longest edges between which a cloud passes for one in the canonical frame, where it is 1.

@@ -19,7 +19,6 @@ from edge.errors import DataError
 from edge.geometry import cube_corner_views
 from training.benchmark import metrics, protocol, volume
 from training.benchmark.metrics import Target
-from training.benchmark.progress import track
 from training.benchmark.protocol import (
     CLOUD_POINTS,
     SEED,
@@ -30,10 +29,11 @@ from training.benchmark.protocol import (
 )
 from training.benchmark.store import Store, code_fingerprint, fingerprint, mesh_fingerprint
 from training.benchmark.summary import Row
-from training.benchmark.workers import Workers
 from training.meshes import depth, visible
 from training.meshes.depth import orthographic_depth
 from training.meshes.model import CarMesh
+from training.progress import track
+from training.workers import Workers
 
 #: Points a candidate is judged on when an oracle or the medoid is chosen.
 CHOICE_POINTS = 8192

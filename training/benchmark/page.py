@@ -13,7 +13,7 @@ from training.benchmark.explained import PROTOCOL, PUBLISHED
 from training.benchmark.report import introduction, write_text
 from training.benchmark.run import Outcome
 from training.benchmark.tables import DASH, Results, Table, main_table, sections, title
-from training.benchmark.workers import Workers
+from training.workers import Workers
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fbfbfc; --card: #fff; --ink: #1c2230; --faint: #5b6473; --line: #dfe3ea;

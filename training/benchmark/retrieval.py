@@ -25,8 +25,8 @@ from training.benchmark.pictures import pictures_of
 from training.benchmark.protocol import Record
 from training.benchmark.store import Store, code_fingerprint, fingerprint
 from training.benchmark.summary import Row
-from training.benchmark.workers import Workers
 from training.meshes.model import CarMesh
+from training.workers import Workers
 
 GALLERY_CONDITIONS = ("plain", "clutter")
 #: Pictures a training body and condition.

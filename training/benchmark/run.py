@@ -22,9 +22,9 @@ from training.benchmark.scoring import Task
 from training.benchmark.store import Store, code_fingerprint, mesh_fingerprint
 from training.benchmark.subjects import Subject
 from training.benchmark.summary import Row, summarise, times_of
-from training.benchmark.workers import Workers
 from training.meshes.library import TEST, load_cars, split_of
 from training.meshes.model import CarMesh
+from training.workers import Workers
 
 ROWS = ("network", *protocol.CONTROL_NAMES)
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge.errors import CarcloudError, DataError
-from training.benchmark.workers import follow_parent
 from training.data.plan import ShapePlan
 from training.data.shape import Stopwatch, make_shape
 from training.data.shards import Entry
 from training.meshes.model import CarMesh
 from training.render.renderer import Renderer
+from training.workers import follow_parent
 
 #: So many dead workers in a row, and it is not the shape's fault.
 MOST_DEATHS = 3

@@ -20,14 +20,14 @@ from scipy.spatial import cKDTree
 import training.shapes
 from training.benchmark import metrics
 from training.benchmark.metrics import Target
-from training.benchmark.progress import track
 from training.benchmark.protocol import TRUTH_POINTS, extents_of, outside_points
 from training.benchmark.store import Store, code_fingerprint, fingerprint, mesh_fingerprint
-from training.benchmark.workers import Workers
 from training.meshes import checks, depth, floating, visible
 from training.meshes.model import CarMesh
+from training.progress import track
 from training.shapes import augment, lattice, swap, warps, wheels
 from training.shapes.parametric import parametric_car
+from training.workers import Workers
 
 #: Points of a shape that are scored, and directions its visibility is tested along.
 POINTS, DIRECTIONS = 8192, 64

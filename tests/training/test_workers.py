@@ -13,11 +13,11 @@ import pytest
 
 from edge.errors import DataError
 from tests.repository import ROOT
-from training.benchmark.workers import Workers
+from training.workers import Workers
 
 PARENT = """
 import sys, time
-from training.benchmark.workers import Workers
+from training.workers import Workers
 if __name__ == "__main__":
     with Workers(2) as crew:
         crew.map(abs, [1, 2, 3, 4], "work")

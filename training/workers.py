@@ -12,7 +12,7 @@ from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 from edge.errors import DataError
-from training.benchmark.progress import track
+from training.progress import track
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
