@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from typing import Any, Dict, NamedTuple, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -11,10 +11,33 @@ from edge.errors import BundleError
 from edge.geometry import Views
 
 FORMAT = "carcloud-bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 #: Bundles that ship with the package.
 SHIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bundles")
 DEFAULT = "lin2018"
+
+
+#: What a network may give, in the order of its outputs, and the shape of each; None is a number of the network's own.
+OUTPUTS: Dict[str, Tuple[Optional[int], ...]] = {
+    "points": (1, None, 3),
+    "error": (1, None),
+    "maps": (1, None, 4, None, None),
+    "occupancy": (1, None, None, None),
+    "vertices": (1, None, 3),
+    "azimuth": (1, None),
+    "camera": (1, 6),
+    "length": (1, 2),
+    "classes": (1, None),
+}
+#: The outputs that a cloud can be made of, the best first; a bundle has at least one of them.
+CLOUD_OUTPUTS = ("points", "vertices", "maps", "occupancy")
+
+
+class LengthPrior(NamedTuple):
+    """Mean and standard deviation of a car's length, metres."""
+
+    mean: float
+    std: float
 
 
 class Bundle(NamedTuple):
@@ -24,7 +47,11 @@ class Bundle(NamedTuple):
     input_size: side of the square network input in pixels.
     mean, std: (3,) float32, applied to RGB in 0..1.
     margin: how far the crop reaches beyond the car's box on each side, as a part of its longer edge.
-    views: the fixed views of the output maps. threshold: mask logit above which a pixel is a point.
+    outputs: shape of each output by its name (:data:`OUTPUTS`), in the manifest's order.
+    views: the fixed views of the output maps. threshold: mask logit above which a pixel is a point. Only with maps.
+    grid: (2, 3) float32, lower and upper corner of the box that ``occupancy`` fills, canonical frame. Only with it.
+    classes: names of the body classes, in the order of the logits. Only with ``classes``.
+    length_prior: of the cars it was trained on, for networks that do not predict the length; None if unknown.
     """
 
     path: str
@@ -34,10 +61,12 @@ class Bundle(NamedTuple):
     mean: np.ndarray
     std: np.ndarray
     margin: float
-    output_name: str
-    output_shape: Tuple[int, ...]
-    views: Views
-    threshold: float
+    outputs: Dict[str, Tuple[int, ...]]
+    views: Optional[Views] = None
+    threshold: float = 0.0
+    grid: Optional[np.ndarray] = None
+    classes: Tuple[str, ...] = ()
+    length_prior: Optional[LengthPrior] = None
 
     @property
     def name(self) -> str:
@@ -103,7 +132,8 @@ def load_bundle(name_or_path: str, verify: bool = True) -> Bundle:
     try:
         for name, entry in manifest["files"].items():
             _check_file(path, name, entry, verify)
-        views, spec, out = manifest["views"], manifest["input"], manifest["output"]
+        spec, prior = manifest["input"], manifest["length_prior_m"]
+        outputs = _outputs(path, manifest["outputs"])
         return Bundle(
             path=path,
             manifest=manifest,
@@ -112,15 +142,65 @@ def load_bundle(name_or_path: str, verify: bool = True) -> Bundle:
             mean=np.asarray(spec["mean"], dtype=np.float32),
             std=np.asarray(spec["std"], dtype=np.float32),
             margin=float(spec["margin"]),
-            output_name=str(out["name"]),
-            output_shape=tuple(int(n) for n in out["shape"]),
-            views=Views(
-                np.asarray(views["rotations"], dtype=np.float32), float(views["width"]), float(views["distance"])
-            ),
-            threshold=float(manifest["fusion"]["mask_threshold"]),
+            outputs=outputs,
+            views=_views(path, manifest["views"], outputs["maps"][1]) if "maps" in outputs else None,
+            threshold=float(manifest["fusion"]["mask_threshold"]) if "maps" in outputs else 0.0,
+            grid=_grid(path, manifest["grid"]) if "occupancy" in outputs else None,
+            classes=_classes(path, manifest["classes"], outputs["classes"][1]) if "classes" in outputs else (),
+            length_prior=LengthPrior(float(prior["mean"]), float(prior["std"])),
         )
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise BundleError("manifest of %s lacks or garbles %s; export the bundle again" % (path, error))
+
+
+def _outputs(path: str, listed: Dict[str, Any]) -> Dict[str, Tuple[int, ...]]:
+    """Shape of each output. Raises BundleError: one nobody here knows, of an impossible shape, or none for a cloud."""
+    shapes = {}
+    for name, entry in listed.items():
+        if name not in OUTPUTS:
+            raise BundleError(
+                "bundle %s has an output %r and this carcloud knows %s only; export it again with the carcloud that "
+                "runs it" % (path, name, ", ".join(OUTPUTS))
+            )
+        shapes[name] = tuple(int(n) for n in entry["shape"])
+        wanted = OUTPUTS[name]
+        fits = len(shapes[name]) == len(wanted) and all(w in (None, n) for n, w in zip(shapes[name], wanted))
+        if not fits or min(shapes[name]) < 1:
+            text = ", ".join("N" if n is None else str(n) for n in wanted)
+            raise BundleError("bundle %s gives its output %s the shape %s, wanted (%s); export the bundle again" % (
+                path, name, shapes[name], text))
+    if not any(name in shapes for name in CLOUD_OUTPUTS):
+        raise BundleError(
+            "bundle %s gives %s, of which no cloud can be made; it needs one of %s. Export the bundle again"
+            % (path, ", ".join(shapes) or "nothing", ", ".join(CLOUD_OUTPUTS))
+        )
+    if "error" in shapes and shapes["error"] != shapes.get("points", ())[:2]:
+        raise BundleError("bundle %s tells the error of other points than it gives: error %s, points %s; export the "
+                          "bundle again" % (path, shapes["error"], shapes.get("points", "none")))
+    return shapes
+
+
+def _views(path: str, spec: Dict[str, Any], count: int) -> Views:
+    views = Views(np.asarray(spec["rotations"], dtype=np.float32), float(spec["width"]), float(spec["distance"]))
+    if views.rotations.shape != (count, 3, 3):
+        raise BundleError("bundle %s has maps of %d views and describes views of shape %s, wanted (%d, 3, 3); export "
+                          "the bundle again" % (path, count, views.rotations.shape, count))
+    return views
+
+
+def _grid(path: str, corners: Any) -> np.ndarray:
+    grid = np.asarray(corners, dtype=np.float32).reshape(2, 3)
+    if not (grid[1] > grid[0]).all():
+        raise BundleError("bundle %s has a grid whose upper corner is not above its lower one: %s; export the bundle "
+                          "again" % (path, grid.reshape(-1).tolist()))
+    return grid
+
+
+def _classes(path: str, names: Any, count: int) -> Tuple[str, ...]:
+    if len(names) != count:
+        raise BundleError("bundle %s names %d body classes and its network tells %d apart; export the bundle again"
+                          % (path, len(names), count))
+    return tuple(str(name) for name in names)
 
 
 def _check_file(folder: str, name: str, entry: Dict[str, Any], verify: bool) -> None:

@@ -19,6 +19,10 @@ VIEW_WIDTH = 1.25
 VIEW_DISTANCE = 1.0
 
 
+#: Where a point's colour is from: the picture, the picture of its mirror image, or points near by. See edge.colour.
+SEEN, MIRRORED, FILLED = 0, 1, 2
+
+
 class Views(NamedTuple):
     """Orthographic fixed views.
 
@@ -39,12 +43,14 @@ class Cloud(NamedTuple):
     confidence: (N,) float32 in 0..1, or None.
     rgb: (N, 3) uint8, or None.
     view: (N,) uint8, index of the fixed view that produced the point, or None.
+    mark: (N,) uint8, where the colour is from: SEEN, MIRRORED or FILLED; or None.
     """
 
     points: np.ndarray
     confidence: Optional[np.ndarray] = None
     rgb: Optional[np.ndarray] = None
     view: Optional[np.ndarray] = None
+    mark: Optional[np.ndarray] = None
 
 
 def look_rotation(
@@ -95,12 +101,21 @@ def project(points: np.ndarray, views: Views, view: int) -> np.ndarray:
     return cam
 
 
+def even_stride(count: int, limit: int) -> np.ndarray:
+    """Indices (int64) of at most ``limit`` of ``count`` things at an even stride; of all if ``limit`` is 0.
+
+    Deterministic, so that a still car gives a still cloud.
+    """
+    if not limit or count <= limit:
+        return np.arange(count, dtype=np.int64)
+    return (np.arange(limit, dtype=np.int64) * count) // limit
+
+
 def fuse(maps: np.ndarray, views: Views, threshold: float = 0.0, max_points: int = 0) -> Cloud:
     """Fixed-view maps to one cloud: keep pixels whose mask logit exceeds ``threshold`` (Lin 2018, fuse3D).
 
     maps: (V, 4, H, W) float32, channels x, y, depth (camera frame, canonical units), mask logit.
-    max_points: if positive, at most so many points, taken at an even stride (deterministic, so that
-        a still car gives a still cloud).
+    max_points: if positive, at most so many points, taken at an even stride.
     A cloud without any point is valid (N = 0): the network saw no car.
     """
     if maps.ndim != 4 or maps.shape[1] != 4 or maps.shape[0] != views.rotations.shape[0]:
@@ -108,8 +123,7 @@ def fuse(maps: np.ndarray, views: Views, threshold: float = 0.0, max_points: int
     count = maps.shape[0]
     logit = maps[:, 3].reshape(count, -1)
     keep = np.flatnonzero(logit > threshold)
-    if max_points and keep.size > max_points:
-        keep = keep[(np.arange(max_points, dtype=np.int64) * keep.size) // max_points]
+    keep = keep[even_stride(keep.size, max_points)]
     pixels = logit.shape[1]
     view = keep // pixels
     cam = maps[:, :3].reshape(count, 3, pixels)[view, :, keep - view * pixels].astype(np.float32)

@@ -35,8 +35,9 @@ def atomic_file(path: str) -> Iterator[IO[bytes]]:
 
 
 def to_bytes(cloud: Cloud, comments: Tuple[str, ...] = ()) -> bytes:
-    """A binary little-endian PLY: x y z float, then red green blue uchar and confidence float where known.
+    """A binary little-endian PLY: x y z float, then red green blue uchar, confidence float and mark uchar where known.
 
+    mark tells where the colour is from, see :class:`edge.geometry.Cloud`.
     comments: header lines; line breaks in them become spaces.
     """
     fields: List[Tuple[str, str]] = [("x", "<f4"), ("y", "<f4"), ("z", "<f4")]
@@ -47,6 +48,9 @@ def to_bytes(cloud: Cloud, comments: Tuple[str, ...] = ()) -> bytes:
     if cloud.confidence is not None:
         fields.append(("confidence", "<f4"))
         header.append("property float confidence")
+    if cloud.mark is not None:
+        fields.append(("mark", "u1"))
+        header.append("property uchar mark")
     table = np.empty(len(cloud.points), np.dtype(fields))
     for index, name in enumerate("xyz"):
         table[name] = cloud.points[:, index]
@@ -55,6 +59,8 @@ def to_bytes(cloud: Cloud, comments: Tuple[str, ...] = ()) -> bytes:
             table[name] = cloud.rgb[:, index]
     if cloud.confidence is not None:
         table["confidence"] = cloud.confidence
+    if cloud.mark is not None:
+        table["mark"] = cloud.mark
     lines = ["ply", "format binary_little_endian 1.0"]
     lines += ["comment " + " ".join(text.split()) for text in comments]
     lines += ["element vertex %d" % len(table)] + header + ["end_header", ""]
@@ -71,13 +77,13 @@ def read_ply(path: str) -> Cloud:
     """Read a binary little-endian PLY with scalar vertex properties. Raises WireError."""
     with open(path, "rb") as handle:
         content = handle.read()
-    mark = b"end_header\n"
-    end = content.find(mark)
+    closing = b"end_header\n"
+    end = content.find(closing)
     if not content.startswith(b"ply") or end < 0:
         raise WireError("%s is no PLY file" % path)
     fields, count = _parse_header(path, content[:end].decode("ascii", "replace"))
     dtype = np.dtype(fields)
-    body = content[end + len(mark) :]
+    body = content[end + len(closing) :]
     if len(body) < count * dtype.itemsize:
         raise WireError(
             "%s is cut short: it has %d of %d bytes; copy it again" % (path, len(body), count * dtype.itemsize)
@@ -86,13 +92,14 @@ def read_ply(path: str) -> Cloud:
     names = dtype.names or ()
     rgb = _columns(table, ("red", "green", "blue"), np.uint8) if "red" in names else None
     confidence = table["confidence"].astype(np.float32) if "confidence" in names else None
-    return Cloud(_columns(table, ("x", "y", "z"), np.float32), confidence, rgb)
+    mark = table["mark"].astype(np.uint8) if "mark" in names else None
+    return Cloud(_columns(table, ("x", "y", "z"), np.float32), confidence, rgb, None, mark)
 
 
 def write_npz(path: str, cloud: Cloud, extra: Dict[str, Any]) -> None:
-    """Write points (N, 3) float32, confidence, rgb and view where known, and ``extra`` arrays or texts."""
+    """Write points (N, 3) float32, confidence, rgb, view and mark where known, and ``extra`` arrays or texts."""
     arrays: Dict[str, Any] = {"points": np.asarray(cloud.points, np.float32)}
-    for name in ("confidence", "rgb", "view"):
+    for name in ("confidence", "rgb", "view", "mark"):
         value = getattr(cloud, name)
         if value is not None:
             arrays[name] = value

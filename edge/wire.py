@@ -16,7 +16,8 @@ MAGIC = b"CCPW"
 VERSION = 1
 FLAG_RGB = 1
 FLAG_CONFIDENCE = 2
-KNOWN_FLAGS = FLAG_RGB | FLAG_CONFIDENCE
+FLAG_MARK = 4
+KNOWN_FLAGS = FLAG_RGB | FLAG_CONFIDENCE | FLAG_MARK
 #: magic, version, flags, header length, count, seq, captured, published, epoch offset, centre, half-extent.
 HEADER = struct.Struct("<4sHHIIQQQq3f3f")
 #: Integers above this are not exact in JavaScript.
@@ -33,7 +34,8 @@ class Packet(NamedTuple):
     captured_us, published_us: microseconds on the server's monotonic clock.
     epoch_offset_us: add it to either to get microseconds since 1970 on the server's wall clock.
     centre, half: (3,) float32, the box the points lie in, canonical frame.
-    cloud: points (N, 3) float32, exact to ``half / 65534`` (and float32); rgb and confidence if they were sent.
+    cloud: points (N, 3) float32, exact to ``half / 65534`` (and float32); rgb, confidence and mark if they were
+    sent.
     """
 
     seq: int
@@ -56,6 +58,8 @@ def plane_layout(count: int, flags: int) -> List[Tuple[str, int, int]]:
         names += [("r", 1), ("g", 1), ("b", 1)]
     if flags & FLAG_CONFIDENCE:
         names += [("confidence", 1)]
+    if flags & FLAG_MARK:
+        names += [("mark", 1)]
     layout, offset = [], 0
     for name, width in names:
         layout.append((name, offset, count * width))
@@ -103,13 +107,16 @@ def encode(cloud: Cloud, seq: int, captured_us: int, published_us: int, epoch_of
         raise WireError("%d of %d points are not finite; the network or its input is broken" % (bad, count))
     columns = np.ascontiguousarray(points.T)
     centre, half = bounding_box(columns)
-    flags = (FLAG_RGB if cloud.rgb is not None else 0) | (FLAG_CONFIDENCE if cloud.confidence is not None else 0)
+    flags = sum(flag for flag, plane in (
+        (FLAG_RGB, cloud.rgb), (FLAG_CONFIDENCE, cloud.confidence), (FLAG_MARK, cloud.mark)) if plane is not None)
     planes = list(quantise(columns, centre, half))
     if cloud.rgb is not None:
         planes += list(np.asarray(cloud.rgb, np.uint8).reshape(-1, 3).T)
     if cloud.confidence is not None:
         unit = np.clip(np.nan_to_num(np.asarray(cloud.confidence, np.float32)), 0, 1)
         planes.append(np.rint(unit.reshape(-1) * 255).astype(np.uint8))
+    if cloud.mark is not None:
+        planes.append(np.asarray(cloud.mark, np.uint8).reshape(-1))
     if not 0 <= seq <= MAX_SEQ:
         raise WireError("sequence number %r is outside 0..2^53-1, which is what a browser can count" % (seq,))
     try:
@@ -173,4 +180,4 @@ def _cloud(data: bytes, layout: List[Tuple[str, int, int]], count: int, centre: 
         rgb = np.stack([planes["r"], planes["g"], planes["b"]], axis=1)
     if "confidence" in planes:
         confidence = planes["confidence"].astype(np.float32) / np.float32(255)
-    return Cloud(points.astype(np.float32), confidence, rgb, None)
+    return Cloud(points.astype(np.float32), confidence, rgb, None, planes.get("mark"))

@@ -16,7 +16,8 @@ from edge.runtime.sources import Frame, Source, open_source
 WARM_UP = 5
 #: Side of the matrices of the reference loop, and how often they are multiplied.
 REFERENCE_SIZE, REFERENCE_LOOPS = 512, 16
-STAGES = ("capture", "crop", "network", "fusion")
+#: In their order; "colour" only where the network tells the pose.
+STAGES = ("capture", "crop", "network", "fusion", "colour")
 
 
 class Stage(NamedTuple):
@@ -108,7 +109,7 @@ def measure_pipeline(
         )
     kept = results[WARM_UP:]
     elapsed = times[-1] - times[WARM_UP - 1]
-    stages = {name: stage([result.timings[name] for result in kept]) for name in STAGES}
+    stages = {name: stage([result.timings[name] for result in kept]) for name in STAGES if name in kept[0].timings}
     points = int(np.median([len(result.reconstruction.cloud.points) for result in kept]))
     return PipelineFigures(stages, len(kept) / elapsed, len(kept), points)
 

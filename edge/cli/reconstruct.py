@@ -169,23 +169,35 @@ def write_cloud(
     path: str, extension: str, name: str, shape: Tuple[int, ...], result: "Reconstruction", bundle: "Bundle"
 ) -> None:
     """Write one cloud with what is known about it."""
+    import numpy as np
+
+    from edge.geometry import FILLED, MIRRORED, SEEN
     from edge.ply import write_npz, write_ply
 
     digest = network_hash(bundle)
     if extension == "ply":
-        notes = ("image %s" % name, "bundle %s %s" % (bundle.name, digest), "units %s" % UNITS, "frame %s" % FRAME)
-        write_ply(path, result.cloud, notes)
+        notes = ["image %s" % name, "bundle %s %s" % (bundle.name, digest), "units %s" % UNITS, "frame %s" % FRAME]
+        if result.cloud.mark is not None:
+            notes.append("mark %d: colour seen, %d: seen on the other side, %d: filled in" % (SEEN, MIRRORED, FILLED))
+        write_ply(path, result.cloud, tuple(notes))
         return
-    extra = {
+    prior = bundle.length_prior
+    mean = prior.mean if prior is not None else float("nan")
+    extra: Dict[str, Any] = {
         "image": name,
         "image_size": (shape[1], shape[0]),
         "crop_box": result.crop_box,
         "bundle": bundle.name,
         "bundle_sha256": digest,
-        "length_prior_m": float(bundle.manifest.get("length_prior_m", float("nan"))),
+        "length_m": result.length.metres if result.length is not None else mean,
+        "length_prior_m": mean,
         "units": UNITS,
         "frame": FRAME,
     }
+    if result.pose is not None:
+        extra["pose"] = np.array(result.pose, np.float64)
+    if result.body_class is not None:
+        extra["body_class"] = result.body_class.name
     write_npz(path, result.cloud, extra)
 
 
@@ -226,6 +238,7 @@ class Summary:
             "crop_box": list(result.crop_box),
             "timings_ms": {name: round(value, 3) for name, value in result.timings.items()},
             "error": None,
+            **result.facts(),
         })  # fmt: skip
 
     def fail(self, job: Job, error: str) -> None:

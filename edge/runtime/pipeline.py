@@ -22,7 +22,7 @@ class Result(NamedTuple):
     """What one frame gave.
 
     seq: of the frame, within its source. frame: (H, W, 3) uint8 BGR, the camera picture; do not write to it.
-    timings: milliseconds for "capture" (waiting for the frame), "crop", "network", "fusion".
+    timings: milliseconds for "capture" (waiting for the frame), "crop", "network", "fusion" and, with a pose, "colour".
     captured: ``time.monotonic()`` seconds. name: the frame's file name or "". rate: results a second, running mean.
     """
 

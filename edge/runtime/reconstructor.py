@@ -1,15 +1,18 @@
-"""One picture of a car to one point cloud: crop, network, fusion, each timed."""
+"""One picture of a car to one point cloud: crop, network, fusion, colour, each timed."""
 
 import time
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
 
 from edge.bundle import Bundle
+from edge.colour import colour
 from edge.errors import SettingsError
-from edge.geometry import Cloud, fuse, square_box
+from edge.geometry import Cloud, square_box
+from edge.pose import Pose
 from edge.runtime.backends import Backend
+from edge.runtime.outputs import BodyClass, Length, check_finite, class_of, length_of, make_cloud, pose_of
 
 #: x, y, width, height in pixels.
 Box = Tuple[float, float, float, float]
@@ -19,47 +22,71 @@ class Reconstruction(NamedTuple):
     """What one picture gave.
 
     cloud: canonical frame. crop_box: left, top, side in pixels of the square the network saw, which may
-    leave the picture. timings: milliseconds for "crop", "network" and "fusion".
+    leave the picture. timings: milliseconds for "crop", "network", "fusion" and, with a pose, "colour".
+    pose: the camera, in the coordinates of that square. length: of the car. body_class: the most probable one.
+    Each of the last three is None if the bundle's network does not tell it.
     """
 
     cloud: Cloud
     crop_box: Tuple[int, int, int]
     timings: Dict[str, float]
+    pose: Optional[Pose] = None
+    length: Optional[Length] = None
+    body_class: Optional[BodyClass] = None
+
+    def facts(self) -> Dict[str, Any]:
+        """Pose (degrees), length (metres) and body class for JSON; None where the network does not tell it."""
+        pose, length, body = self.pose, self.length, self.body_class
+        return {
+            "pose": pose and {
+                "azimuth": round(pose.azimuth, 1), "elevation": round(pose.elevation, 1),
+                "certainty": round(pose.certainty, 3),
+            },
+            "length": length and {
+                "metres": round(length.metres, 2), "plus_minus": round(length.metres * length.relative_error, 2),
+            },
+            "body_class": body and {"name": body.name, "probability": round(body.probability, 3)},
+        }  # fmt: skip
 
 
 class Reconstructor:
-    """Crops, runs the network, fuses. Reuses its buffers, so it belongs to one thread.
+    """Crops, runs the network, makes the cloud and colours it. Reuses its buffers, so it belongs to one thread.
 
     max_points: upper limit of a cloud's size, 0 for none.
+    colour: whether clouds get the picture's colours, which takes a network that tells the pose.
     """
 
-    def __init__(self, bundle: Bundle, backend: Backend, max_points: int = 16384) -> None:
+    def __init__(self, bundle: Bundle, backend: Backend, max_points: int = 16384, colour: bool = True) -> None:
         self.bundle = bundle
         self.backend = backend
         self.max_points = max_points
+        self.colour = colour
         self._input = np.empty((1, 3, bundle.input_size, bundle.input_size), np.float32)
 
     def reconstruct(self, image_bgr: np.ndarray, box: Optional[Box] = None) -> Reconstruction:
         """The cloud of the car in one picture.
 
         image_bgr: (H, W, 3) uint8. box: the car's box; without one the car is taken to fill the picture.
-        Raises SettingsError for a box without area or outside the picture, BackendError from the network.
+        Raises SettingsError for a box without area or outside the picture, BackendError from the network, also if
+        what it gives is not finite.
         """
-        start = time.perf_counter()
+        clock = [time.perf_counter()]
         square = crop_box(image_bgr.shape[1], image_bgr.shape[0], box, self.bundle.margin)
         crop = crop_square(image_bgr, square, self.bundle.input_size)
         normalise(crop, self.bundle.mean, self.bundle.std, self._input[0])
-        cropped = time.perf_counter()
-        maps = self.backend.run({self.bundle.input_name: self._input})[self.bundle.output_name]
-        computed = time.perf_counter()
-        cloud = fuse(maps[0], self.bundle.views, self.bundle.threshold, self.max_points)
-        fused = time.perf_counter()
-        timings = {
-            "crop": (cropped - start) * 1e3,
-            "network": (computed - cropped) * 1e3,
-            "fusion": (fused - computed) * 1e3,
-        }
-        return Reconstruction(cloud, square, timings)
+        clock.append(time.perf_counter())
+        outputs = self.backend.run({self.bundle.input_name: self._input})
+        clock.append(time.perf_counter())
+        check_finite(outputs)
+        cloud = make_cloud(self.bundle, outputs, self.max_points)
+        pose, length, body = pose_of(outputs), length_of(outputs), class_of(self.bundle, outputs)
+        clock.append(time.perf_counter())
+        if self.colour and pose is not None:
+            cloud = colour(cloud, pose, square, image_bgr)
+            clock.append(time.perf_counter())
+        spans = zip(("crop", "network", "fusion", "colour"), clock, clock[1:])
+        timings = {name: (end - start) * 1e3 for name, start, end in spans}
+        return Reconstruction(cloud, square, timings, pose, length, body)
 
 
 def crop_box(width: int, height: int, box: Optional[Box], margin: float) -> Tuple[int, int, int]:

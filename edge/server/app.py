@@ -207,6 +207,7 @@ def _add_state(app: Flask, hub: Hub, settings: ServerSettings) -> None:
             "waiting": now.waiting, "uptime_s": round(time.monotonic() - started, 1),
             "warnings": warnings, "errors": list(now.errors),
         }
+        facts.update(now.facts or {"pose": None, "length": None, "body_class": None})
         return Response(json.dumps(facts) + "\n", mimetype="application/json")
 
     @app.route("/healthz")

@@ -4,7 +4,7 @@ import collections
 import threading
 import time
 from enum import Enum
-from typing import TYPE_CHECKING, Deque, Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, NamedTuple, Optional, Tuple
 
 import cv2
 
@@ -36,7 +36,10 @@ class Busy(Exception):
 
 
 class Status(NamedTuple):
-    """A snapshot of the hub. seq and points are 0 and age_s is None before the first frame."""
+    """A snapshot of the hub. seq and points are 0, age_s and facts None before the first frame.
+
+    facts: what the network tells of the newest frame's car, see ``Reconstruction.facts``.
+    """
 
     state: State
     message: str
@@ -47,6 +50,7 @@ class Status(NamedTuple):
     timings_ms: Dict[str, float]
     waiting: int
     errors: Tuple[str, ...]
+    facts: Optional[Dict[str, Any]] = None
 
 
 class Slot:
@@ -202,6 +206,7 @@ class Hub:
                 len(slot.result.reconstruction.cloud.points) if slot else 0,
                 _rate([t for t in self._published if now - t <= RATE_WINDOW], now),
                 slot.age if slot else None, slot.timings() if slot else {}, self._waiting, tuple(self._errors),
+                slot.result.reconstruction.facts() if slot else None,
             )
 
     def close(self) -> None:

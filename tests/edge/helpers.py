@@ -9,13 +9,20 @@ import numpy as np
 FIXTURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures")
 #: A bundle whose network draws a car of two ellipsoids in closed form; see fixtures/make_tiny_bundle.py.
 TINY_BUNDLE = os.path.join(FIXTURES, "tiny_bundle")
+#: A bundle whose network gives points on a box, their error, and pose, length and class; by the same script.
+POSED_BUNDLE = os.path.join(FIXTURES, "posed_bundle")
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def copy_tiny_bundle(folder: str) -> str:
     """A copy of the tiny bundle that a test may damage; returns its path."""
+    return copy_bundle(TINY_BUNDLE, folder)
+
+
+def copy_bundle(source: str, folder: str) -> str:
+    """A copy of a bundle that a test may damage; returns its path."""
     target = os.path.join(str(folder), "bundle")
-    shutil.copytree(TINY_BUNDLE, target)
+    shutil.copytree(source, target)
     return target
 
 

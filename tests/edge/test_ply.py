@@ -19,6 +19,7 @@ def cloud(count: int = 100) -> Cloud:
         rng.uniform(0, 1, count).astype(np.float32),
         rng.randint(0, 256, (count, 3)).astype(np.uint8),
         rng.randint(0, 8, count).astype(np.uint8),
+        rng.randint(0, 3, count).astype(np.uint8),
     )
 
 
@@ -27,12 +28,14 @@ def cloud(count: int = 100) -> Cloud:
 @pytest.mark.parametrize("count", [0, 100])
 def test_a_cloud_comes_back_exactly(tmp_path: Any, with_rgb: bool, with_confidence: bool, count: int) -> None:
     full = cloud(count)
-    wanted = Cloud(full.points, full.confidence if with_confidence else None, full.rgb if with_rgb else None)
+    wanted = Cloud(full.points, full.confidence if with_confidence else None)
+    if with_rgb:
+        wanted = wanted._replace(rgb=full.rgb, mark=full.mark)
     path = str(tmp_path / "a.ply")
     ply.write_ply(path, wanted, ("one", "two\nlines"))
     found = ply.read_ply(path)
     np.testing.assert_array_equal(found.points, wanted.points)
-    for name in ("confidence", "rgb"):
+    for name in ("confidence", "rgb", "mark"):
         value, other = getattr(wanted, name), getattr(found, name)
         assert (value is None) == (other is None)
         if value is not None:
@@ -53,6 +56,7 @@ def test_the_header_is_the_one_viewers_expect() -> None:
         "property uchar green",
         "property uchar blue",
         "property float confidence",
+        "property uchar mark",
     ]
 
 
@@ -91,7 +95,7 @@ def test_other_types_and_more_properties_are_read(tmp_path: Any) -> None:
         ),
         (b"ply\nformat binary_little_endian 1.0\nelement face 1\nend_header\n", "the vertices do not come first"),
         (b"ply\nelement vertex 1\nproperty list uchar int i\nend_header\n", "cannot read 'property list uchar int i'"),
-        (ply.to_bytes(cloud(5))[:-1], "is cut short: it has 94 of 95 bytes; copy it again"),
+        (ply.to_bytes(cloud(5))[:-1], "is cut short: it has 99 of 100 bytes; copy it again"),
     ],
 )
 def test_what_is_no_cloud_is_refused(tmp_path: Any, content: bytes, sentence: str) -> None:
@@ -123,7 +127,7 @@ def test_npz_holds_everything_known_and_needs_no_pickle(tmp_path: Any) -> None:
     path, wanted = str(tmp_path / "a.npz"), cloud()
     ply.write_npz(path, wanted, {"image": "a.jpg", "crop_box": (1, 2, 3)})
     with np.load(path, allow_pickle=False) as stored:
-        assert set(stored.files) == {"points", "confidence", "rgb", "view", "image", "crop_box"}
+        assert set(stored.files) == {"points", "confidence", "rgb", "view", "mark", "image", "crop_box"}
         assert stored["points"].dtype == np.float32
         np.testing.assert_array_equal(stored["points"], wanted.points)
         assert str(stored["image"]) == "a.jpg" and list(stored["crop_box"]) == [1, 2, 3]

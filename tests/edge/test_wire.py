@@ -50,6 +50,9 @@ def test_golden_frame_decodes(name):
         assert packet.cloud.confidence is None
     else:
         assert np.rint(packet.cloud.confidence * 255).astype(int).tolist() == facts["confidence"]
+    assert (packet.cloud.mark is None) == (facts["mark"] is None)
+    if facts["mark"] is not None:
+        assert packet.cloud.mark.tolist() == facts["mark"] and packet.cloud.mark.dtype == np.uint8
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -58,7 +61,8 @@ def test_encoder_gives_the_golden_bytes(name):
     data, facts = golden(name)
     rgb = None if facts["rgb"] is None else np.array(facts["rgb"], np.uint8).reshape(-1, 3)
     confidence = None if facts["confidence"] is None else np.array(facts["confidence"], np.float32) / 255
-    cloud = Cloud(np.array(facts["points"], np.float32).reshape(-1, 3), confidence, rgb)
+    mark = None if facts["mark"] is None else np.array(facts["mark"], np.uint8)
+    cloud = Cloud(np.array(facts["points"], np.float32).reshape(-1, 3), confidence, rgb, None, mark)
     again = wire.encode(cloud, facts["seq"], facts["captured_us"], facts["published_us"], facts["epoch_offset_us"])
     if name == "flat":  # its points fill half of the box on one axis only, so the encoder finds a tighter box
         assert len(again) == len(data) and again[:48] == data[:48]
@@ -123,6 +127,7 @@ def test_confidence_beyond_its_range_is_clipped():
     (Cloud(np.array([[0, np.nan, 0], [0, 0, 0]], np.float32)), 1, 2, "1 of 2 points are not finite"),
     (Cloud(np.zeros((3, 2), np.float32)), 1, 2, "the wire carries (N, 3)"),
     (Cloud(np.zeros((3, 3), np.float32), rgb=np.zeros((2, 3), np.uint8)), 1, 2, "they must agree"),
+    (Cloud(np.zeros((3, 3), np.float32), mark=np.zeros(4, np.uint8)), 1, 2, "they must agree"),
     (Cloud(np.zeros((3, 3), np.float32)), -1, 2, "what a browser can count"),
     (Cloud(np.zeros((3, 3), np.float32)), 2**53, 2, "what a browser can count"),
     (Cloud(np.zeros((3, 3), np.float32)), 1, -5, "whole microseconds"),

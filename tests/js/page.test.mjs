@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { MODES, availableModes, rampFloats } from "../../edge/server/static/colours.js";
+import { MODES, availableModes, markColours, markFloats, rampFloats } from "../../edge/server/static/colours.js";
 import { keyMoves } from "../../edge/server/static/controls.js";
 import { Orbit } from "../../edge/server/static/orbit.js";
 import { Bounds, measure } from "../../edge/server/static/scene.js";
-import { Rate, describe, duration } from "../../edge/server/static/state.js";
+import { Rate, carWords, describe, duration } from "../../edge/server/static/state.js";
 import { tokenFromFragment } from "../../edge/server/static/token.js";
 import { decode } from "../../edge/server/static/wire.js";
 import { golden } from "./fixtures.mjs";
@@ -112,8 +112,25 @@ test("keys move the camera, others are left alone", () => {
 test("colour modes are offered only where the packet has the plane", () => {
   const ids = (name) => availableModes(name && decode(golden(name).buffer)).map((mode) => mode.id);
   assert.deepEqual(ids("plain"), ["height", "distance", "direction", "plain"]);
-  assert.deepEqual(ids("full"), MODES.map((mode) => mode.id));
+  assert.deepEqual(ids("full"), MODES.map((mode) => mode.id).filter((id) => id !== "seen"));
+  assert.deepEqual(ids("marked"), MODES.map((mode) => mode.id));
   assert.deepEqual(ids(null), ["height", "distance", "direction", "plain"]);
+});
+
+test("each mark has a word and a colour of its own", () => {
+  assert.deepEqual(MODES.find((mode) => mode.id === "seen").marks, ["seen", "mirrored", "filled"]);
+  for (const theme of ["dark", "light"]) {
+    assert.equal(new Set(markColours(theme)).size, 3);
+    assert.equal(markFloats(theme).length, 9);
+  }
+});
+
+test("what is known of the car, in words", () => {
+  const pose = { azimuth: -41.6, elevation: 8, certainty: 0.9 };
+  const status = { pose, length: { metres: 4.2, plus_minus: 0.21 }, body_class: { name: "suv", probability: 0.843 } };
+  assert.equal(carWords(status), "suv (84 %), 4.20 ± 0.21 m long, seen from 42° right of the front");
+  assert.equal(carWords({ pose: { ...pose, azimuth: 90 }, length: null, body_class: null }), "seen from 90° left of the front");
+  assert.equal(carWords({ pose: null, length: null, body_class: null }), "");
 });
 
 test("ramps rise in lightness, so that they survive a grey print", () => {

@@ -27,7 +27,7 @@ function parse(bytes) {
   return { header, rows };
 }
 
-for (const name of ["plain", "rgb", "confidence", "full", "empty", "one_point"]) {
+for (const name of ["plain", "rgb", "confidence", "full", "marked", "empty", "one_point"]) {
   test(`${name} becomes a PLY with the same points`, () => {
     const { buffer, facts } = golden(name);
     const { header, rows } = parse(encodePly(decode(buffer)));
@@ -36,6 +36,7 @@ for (const name of ["plain", "rgb", "confidence", "full", "empty", "one_point"])
     rows.forEach((row, index) => {
       ["x", "y", "z"].forEach((axis, at) => assert.ok(Math.abs(row[axis] - facts.points[index][at]) < 1e-6));
       if (facts.rgb) assert.deepEqual([row.red, row.green, row.blue], facts.rgb[index]);
+      if (facts.mark) assert.equal(row.mark, facts.mark[index]);
       if (facts.confidence) assert.ok(Math.abs(row.confidence - facts.confidence[index] / 255) < 1e-6);
     });
     assert.equal(rows.some((row) => "red" in row), Boolean(facts.rgb && facts.count));

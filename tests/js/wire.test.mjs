@@ -25,12 +25,13 @@ for (const name of good) {
     const colours = packet.r && [...packet.r].map((_, index) => [packet.r[index], packet.g[index], packet.b[index]]);
     assert.deepEqual(colours, facts.rgb);
     assert.deepEqual(packet.confidence && [...packet.confidence], facts.confidence);
+    assert.deepEqual(packet.mark && [...packet.mark], facts.mark);
   });
 
   test(`${name}: planes look into the frame, aligned, without copies`, () => {
     const { buffer } = golden(name);
     const packet = decode(buffer);
-    for (const plane of [packet.x, packet.y, packet.z, packet.r, packet.confidence]) {
+    for (const plane of [packet.x, packet.y, packet.z, packet.r, packet.confidence, packet.mark]) {
       if (!plane) continue;
       assert.equal(plane.buffer, buffer);
       assert.equal(plane.byteOffset % 4, 0);
@@ -56,4 +57,5 @@ test("layout and constants are the documented ones", () => {
   assert.deepEqual(planeLayout(5, 3), {
     offsets: { x: 72, y: 84, z: 96, r: 108, g: 116, b: 124, confidence: 132 }, total: 140,
   });
+  assert.deepEqual(planeLayout(5, 4), { offsets: { x: 72, y: 84, z: 96, mark: 108 }, total: 116 });
 });

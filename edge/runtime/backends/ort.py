@@ -67,10 +67,11 @@ class OrtBackend(Backend):
             )
         size = bundle.input_size
         _check_tensor(path, "input", session.get_inputs(), bundle.input_name, (1, 3, size, size))
-        _check_tensor(path, "output", session.get_outputs(), bundle.output_name, bundle.output_shape)
+        for name, shape in bundle.outputs.items():
+            _check_tensor(path, "output", session.get_outputs(), name, shape)
         self._session: Any = session
         self._errors = runtime_errors(runtime)
-        self._outputs = [bundle.output_name]
+        self._outputs = list(bundle.outputs)
         self.detail = "onnxruntime %s, CPU, %s" % (
             runtime.__version__,
             "%d threads" % threads if threads else "one thread per core",

@@ -23,7 +23,7 @@ const rate = new Rate();
 const stillness = matchMedia("(prefers-reduced-motion: reduce)");
 const light = matchMedia("(prefers-color-scheme: light)");
 const page = {
-  theme: "dark", mode: MODES[0], size: 1, ground: true, spin: !stillness.matches, frozen: false,
+  theme: "dark", mode: MODES[0], chosen: false, size: 1, ground: true, spin: !stillness.matches, frozen: false,
   packet: null, frameAt: null, ageMs: null, skipped: 0, trouble: null, server: null, dirty: true, lastDraw: 0,
 };
 let renderer = null;
@@ -118,6 +118,8 @@ function askForToken() {
 
 function offerModes() {
   const available = availableModes(page.packet);
+  // The picture's own colours are what one wants to see; until somebody wants something else.
+  if (!page.chosen) page.mode = available.find(({ id }) => id === "camera") ?? MODES[0];
   const mode = available.includes(page.mode) ? page.mode : MODES[0];
   const key = [mode.id, page.theme, ...available.map(({ id }) => id)].join();
   if (key === page.modesKey) return;
@@ -128,6 +130,7 @@ function offerModes() {
 
 function chooseMode(id) {
   page.mode = MODES.find((mode) => mode.id === id);
+  page.chosen = true;
   page.dirty = true;
   offerModes();
 }

@@ -8,6 +8,7 @@ export const MODES = [
   { id: "direction", label: "Direction", shader: 3 },
   { id: "plain", label: "Plain", shader: 4 },
   { id: "camera", label: "Camera", shader: 5, needs: "r" },
+  { id: "seen", label: "Seen", shader: 6, needs: "mark", marks: ["seen", "mirrored", "filled"] },
 ];
 
 // Stops evenly spaced, sRGB. Lightness rises throughout, so that the order survives a grey print.
@@ -16,6 +17,19 @@ const RAMPS = {
   light: ["#27306b", "#225f8a", "#1f857d", "#5f9a4a", "#c98f2b"],
 };
 const PLAIN = { dark: "#c9d1da", light: "#5d6b7a" };
+
+// What the camera saw, what it saw of the other side, what it saw of neither; told apart without red and green.
+const MARKS = { dark: ["#57b4e8", "#eda63a", "#6d7681"], light: ["#1d6fa5", "#c07912", "#98a1ab"] };
+
+/** The colours of marks 0, 1, 2 as CSS. */
+export function markColours(theme) {
+  return MARKS[theme];
+}
+
+/** The same as a flat array of floats 0..1, for a uniform. */
+export function markFloats(theme) {
+  return new Float32Array(MARKS[theme].flatMap(rgb));
+}
 
 export function rgb(hex) {
   return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255);

@@ -1,11 +1,11 @@
 // The point renderer: WebGL 2, no library. Packets go to the GPU as they came over the wire.
 
-import { plainColour, rampFloats } from "./colours.js";
+import { markFloats, plainColour, rampFloats } from "./colours.js";
 import { FIELD_OF_VIEW } from "./orbit.js";
 import * as shaders from "./shaders.js";
 import { HEADER_BYTES } from "./wire.js";
 
-const ATTRIBUTES = ["x", "y", "z", "r", "g", "b", "confidence"];
+const ATTRIBUTES = ["x", "y", "z", "r", "g", "b", "confidence", "mark"];
 /** Pixels of the canvas per CSS pixel are bounded: beyond 2 nobody sees it and every pixel costs. */
 const MAX_RATIO = 2;
 const GROUNDS = {
@@ -130,6 +130,7 @@ export class Renderer {
     gl.uniform2f(at("heights"), look.bounds.low, look.bounds.high);
     gl.uniform2f(at("distances"), camera.distance - 0.5, camera.distance + 0.5);
     gl.uniform3fv(at("ramp"), rampFloats(look.theme));
+    gl.uniform3fv(at("marks"), markFloats(look.theme));
     gl.uniform3fv(at("plain"), plainColour(look.theme));
     gl.bindVertexArray(this.layout);
     gl.drawArrays(gl.POINTS, 0, packet.count);

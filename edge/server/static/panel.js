@@ -1,14 +1,14 @@
 // The page around the picture: words, numbers, chips, bars. Only text and CSSOM styles, never HTML from the server.
 
-import { MODES, rampGradient } from "./colours.js";
-import { duration } from "./state.js";
+import { MODES, markColours, rampGradient } from "./colours.js";
+import { carWords, duration } from "./state.js";
 
 export const byId = (id) => document.getElementById(id);
 
 const grouped = new Intl.NumberFormat("en").format;
 /** What is waiting rather than work is drawn paler and left out of the sum. */
 const WAITING = ["capture"];
-const ORDER = ["capture", "crop", "network", "fusion", "encode", "jpeg"];
+const ORDER = ["capture", "crop", "network", "fusion", "colour", "encode", "jpeg"];
 
 export function setText(id, text) {
   const element = byId(id);
@@ -35,6 +35,9 @@ export function showStatus(status) {
   setText("bundle", status.bundle || "–");
   setText("version", status.version);
   setText("fps", `${status.fps.toFixed(1)} clouds a second`);
+  const car = carWords(status);
+  byId("car-row").hidden = !car;
+  setText("car", car);
   byId("camera-card").hidden = !status.camera_preview;
   showList("warnings", status.warnings);
   showList("errors", status.errors);
@@ -108,6 +111,17 @@ export function showModes(chosen, available, theme) {
   setText("legend-low", chosen.low ?? "");
   setText("legend-high", chosen.high ?? "");
   byId("legend-ramp").style.background = rampGradient(theme);
+  byId("legend").hidden = Boolean(chosen.marks);
+  byId("marks").hidden = !chosen.marks;
+  byId("marks").replaceChildren(...(chosen.marks ?? []).map((name, mark) => swatch(name, markColours(theme)[mark])));
+}
+
+function swatch(name, colour) {
+  const row = document.createElement("li");
+  const dot = document.createElement("i");
+  dot.style.background = colour;
+  row.append(dot, name);
+  return row;
 }
 
 /** Turn the triad with the camera. */

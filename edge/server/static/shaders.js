@@ -9,13 +9,14 @@ layout(location = 3) in float red;
 layout(location = 4) in float green;
 layout(location = 5) in float blue;
 layout(location = 6) in float confidence;
+layout(location = 7) in float mark;
 uniform vec3 centre, halfExtent;
 uniform mat4 view, projection;
 uniform float radius, pixels, largest;
 uniform int mode;
 uniform vec2 heights, distances;
 uniform vec3 ramp[5];
-uniform vec3 plain;
+uniform vec3 plain, marks[3];
 out vec3 colour;
 out float eyeDepth, worldRadius;
 
@@ -32,6 +33,7 @@ vec3 paint(vec3 position, float depth) {
   // The direction an ellipsoid of the box's proportions would face there: a cheap stand-in for a normal.
   if (mode == 3) return 0.5 + 0.42 * normalize((position - centre) / max(halfExtent * halfExtent, vec3(1e-6)));
   if (mode == 5) return vec3(red, green, blue);
+  if (mode == 6) return marks[min(int(mark * 255.0 + 0.5), 2)];
   return plain;
 }
 

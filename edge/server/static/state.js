@@ -37,6 +37,15 @@ function ofServer(server, sinceFrame) {
   return { word: "live", tone: "good", sentence: "" };
 }
 
+/** What the network tells of the car besides its points: class, length, where it is seen from; "" if nothing. */
+export function carWords({ pose, length, body_class: body }) {
+  const words = [];
+  if (body) words.push(`${body.name} (${Math.round(100 * body.probability)} %)`);
+  if (length) words.push(`${length.metres.toFixed(2)} ± ${length.plus_minus.toFixed(2)} m long`);
+  if (pose) words.push(`seen from ${Math.round(Math.abs(pose.azimuth))}° ${pose.azimuth < 0 ? "right" : "left"} of the front`);
+  return words.join(", ");
+}
+
 /** A duration for people: 12 ms, 3.4 s, 5 min. */
 export function duration(milliseconds) {
   if (milliseconds === null || !Number.isFinite(milliseconds)) return "–";

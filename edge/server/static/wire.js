@@ -4,8 +4,9 @@ export const MAGIC = "CCPW";
 export const VERSION = 1;
 export const FLAG_RGB = 1;
 export const FLAG_CONFIDENCE = 2;
+export const FLAG_MARK = 4;
 export const HEADER_BYTES = 72;
-const KNOWN_FLAGS = FLAG_RGB | FLAG_CONFIDENCE;
+const KNOWN_FLAGS = FLAG_RGB | FLAG_CONFIDENCE | FLAG_MARK;
 const MAX_POINTS = 1 << 20;
 /** int16 steps from the centre of the box to its face. */
 export const STEPS = 32767;
@@ -17,6 +18,7 @@ export function planeLayout(count, flags) {
   const planes = [["x", 2], ["y", 2], ["z", 2]];
   if (flags & FLAG_RGB) planes.push(["r", 1], ["g", 1], ["b", 1]);
   if (flags & FLAG_CONFIDENCE) planes.push(["confidence", 1]);
+  if (flags & FLAG_MARK) planes.push(["mark", 1]);
   const offsets = {};
   let total = HEADER_BYTES;
   for (const [name, width] of planes) {
@@ -28,7 +30,7 @@ export function planeLayout(count, flags) {
 
 /**
  * An ArrayBuffer to a packet: numbers, the box (`centre`, `half`: three floats each) and the planes as typed arrays
- * that look into the buffer without copying (x, y, z Int16Array; r, g, b, confidence Uint8Array or null).
+ * that look into the buffer without copying (x, y, z Int16Array; r, g, b, confidence, mark Uint8Array or null).
  * Times are microseconds; add `epochOffsetUs` to get the server's wall clock. Throws an Error with a sentence.
  */
 export function decode(buffer) {
@@ -63,7 +65,7 @@ export function decode(buffer) {
     x: new Int16Array(buffer, offsets.x, count),
     y: new Int16Array(buffer, offsets.y, count),
     z: new Int16Array(buffer, offsets.z, count),
-    r: bytes("r"), g: bytes("g"), b: bytes("b"), confidence: bytes("confidence"),
+    r: bytes("r"), g: bytes("g"), b: bytes("b"), confidence: bytes("confidence"), mark: bytes("mark"),
   };
 }
 

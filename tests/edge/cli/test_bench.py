@@ -12,7 +12,7 @@ from edge.errors import CarcloudError
 from edge.runtime.backends import open_backend
 from edge.runtime.reconstructor import Reconstructor
 from edge.runtime.sources import open_source
-from tests.edge.helpers import TINY_BUNDLE, write_clip, write_picture
+from tests.edge.helpers import POSED_BUNDLE, TINY_BUNDLE, write_clip, write_picture
 
 QUICK = ["bench", "--bundle", TINY_BUNDLE, "--threads", "1", "--frames", "12"]
 SMALL = "synthetic://car?fps=0&width=96&height=64"
@@ -41,6 +41,11 @@ def test_the_table_says_the_same(capsys: Any) -> None:
     for word in ("tiny: 0 parameters, 0.0003 GFLOP", "reference", "capture", "crop", "network", "fusion", "end to end"):
         assert word in text
     assert "pull" not in text
+
+
+def test_colouring_is_a_stage_where_there_is_a_pose(capsys: Any) -> None:
+    assert main(QUICK + ["--bundle", POSED_BUNDLE, "--seconds", "0", "--source", SMALL, "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["stages_ms"]) == ["capture", "crop", "network", "fusion", "colour"]
 
 
 def test_a_short_clip_is_repeated(tmp_path: Any, capsys: Any) -> None:

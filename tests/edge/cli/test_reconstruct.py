@@ -11,12 +11,12 @@ from edge.bundle import load_bundle
 from edge.cli import main
 from edge.cli.reconstruct import output_names
 from edge.ply import read_ply
-from tests.edge.helpers import TINY_BUNDLE, write_picture
+from tests.edge.helpers import POSED_BUNDLE, TINY_BUNDLE, write_picture
 
 
-def reconstruct(*arguments: str) -> int:
+def reconstruct(*arguments: str, bundle: str = TINY_BUNDLE) -> int:
     """Run the command on the tiny bundle."""
-    return main(["reconstruct"] + list(arguments) + ["--bundle", TINY_BUNDLE, "--threads", "1"])
+    return main(["reconstruct"] + list(arguments) + ["--bundle", bundle, "--threads", "1"])
 
 
 def summary(folder: Any) -> Dict[str, Any]:
@@ -62,6 +62,29 @@ def test_npz_holds_what_is_known(photos: str, tmp_path: Any) -> None:
         digest = load_bundle(TINY_BUNDLE).manifest["files"]["reconstructor.onnx"]["sha256"]
         assert str(stored["bundle_sha256"]) == digest
         assert "x forward" in str(stored["frame"]) and str(stored["units"]) == "car length = 1"
+        assert float(stored["length_m"]) == float(stored["length_prior_m"]) == 4.4 and "pose" not in stored.files
+
+
+def test_what_the_network_tells_of_the_car_is_kept(photos: str, tmp_path: Any) -> None:
+    photo = os.path.join(photos, "a.jpg")
+    assert reconstruct(photo, "--out", str(tmp_path / "o"), "--format", "npz", bundle=POSED_BUNDLE) == 0
+    with np.load(str(tmp_path / "o" / "a.npz"), allow_pickle=False) as stored:
+        assert len(stored["rgb"]) == len(stored["mark"]) == len(stored["confidence"]) == 600
+        assert float(stored["length_m"]) == pytest.approx(4.2) and float(stored["length_prior_m"]) == 4.4
+        assert stored["pose"][0] == pytest.approx(60) and str(stored["body_class"]) == "suv"
+    entry = summary(tmp_path / "o")["images"][0]
+    assert entry["pose"]["azimuth"] == 60.0 and entry["length"] == {"metres": 4.2, "plus_minus": 0.21}
+    assert entry["body_class"]["name"] == "suv" and set(entry["timings_ms"]) == {"crop", "network", "fusion", "colour"}
+    assert reconstruct(photo, "--out", str(tmp_path / "p"), bundle=POSED_BUNDLE) == 0
+    cloud = read_ply(str(tmp_path / "p" / "a.ply"))
+    assert cloud.rgb is not None and cloud.mark is not None and set(cloud.mark.tolist()) <= {0, 1, 2}
+    assert b"comment mark 0: colour seen, 1:" in (tmp_path / "p" / "a.ply").read_bytes()[:900]
+
+
+def test_the_summary_says_null_for_what_the_network_does_not_tell(photos: str, tmp_path: Any) -> None:
+    assert reconstruct(os.path.join(photos, "a.jpg"), "--out", str(tmp_path / "o")) == 0
+    entry = summary(tmp_path / "o")["images"][0]
+    assert entry["pose"] is None and entry["length"] is None and entry["body_class"] is None
 
 
 def test_the_box_and_the_limit_are_used(photos: str, tmp_path: Any) -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from edge.bundle import load_bundle
 from edge.errors import BackendError, BundleError
-from edge.runtime.backends import open_backend
+from edge.runtime.backends import Backend, open_backend
 from edge.runtime.backends.ort import install_hint
-from edge.runtime.golden import check_golden
-from tests.edge.helpers import TINY_BUNDLE, copy_tiny_bundle
+from edge.runtime.golden import check_golden, compare
+from tests.edge.helpers import POSED_BUNDLE, TINY_BUNDLE, copy_bundle, copy_tiny_bundle
 
 
 @pytest.mark.parametrize("name", ["auto", "ort"])
@@ -75,9 +75,9 @@ def changed(tmp_path: Any, change: Callable[[Dict[str, Any]], Any]) -> str:
     "change, sentence",
     [
         (lambda m: m["input"].update(name="x"), "has input image and its manifest says x; export the bundle again"),
-        (lambda m: m["output"].update(name="x"), "has output maps and its manifest says x"),
+        (lambda m: m["outputs"].update(length={"shape": [1, 2]}), "has output maps and its manifest says length"),
         (lambda m: m["input"].update(shape=[1, 3, 32, 32]), r"of shape \(1, 3, 64, 64\) and its manifest says"),
-        (lambda m: m["output"].update(shape=[1, 8, 4, 9, 9]), r"output maps of shape \(1, 8, 4, 32, 32\)"),
+        (lambda m: m["outputs"]["maps"].update(shape=[1, 8, 4, 9, 9]), r"output maps of shape \(1, 8, 4, 32, 32\)"),
     ],
 )
 def test_a_network_that_is_not_the_manifests_is_refused(tmp_path: Any, change: Any, sentence: str) -> None:
@@ -98,11 +98,66 @@ def test_an_input_of_another_shape_is_refused() -> None:
         backend.run({"image": np.zeros((1, 3, 9, 9), np.float32)})
 
 
+def test_all_outputs_are_given() -> None:
+    bundle = load_bundle(POSED_BUNDLE)
+    with open_backend(bundle, "ort", 1) as backend:
+        outputs = backend.run({"image": np.zeros((1, 3, 64, 64), np.float32)})
+    assert {name: value.shape for name, value in outputs.items()} == bundle.outputs
+
+
 def test_the_golden_sample_agrees() -> None:
     bundle = load_bundle(TINY_BUNDLE)
     with open_backend(bundle) as backend:
         report = check_golden(bundle, backend)
-    assert report.good and report.samples == 1 and report.point_error < 1e-5 and report.mask_error == 0
+    assert report.good and report.samples == 1
+    assert [d.error for d in report.deviations] == pytest.approx([0, 0], abs=1e-5)
+    assert [d.what for d in report.deviations] == ["points of the maps", "masks of the maps"]
+
+
+def test_the_golden_check_compares_every_output() -> None:
+    bundle = load_bundle(POSED_BUNDLE)
+    with open_backend(bundle) as backend:
+        report = check_golden(bundle, backend)
+    assert report.good and len(report.deviations) == 6
+
+
+@pytest.mark.parametrize(
+    "name, factor, what",
+    [
+        ("points", 1.01, "points differ by 5"),
+        ("error", 1.2, "expected distances differ by 1.7e-01 at most (limit 0.05)"),
+        ("azimuth", 1.1, "azimuth logits"), ("camera", 1.1, "camera numbers"), ("length", np.nan, "length numbers"),
+        ("classes", 0.9, "class logits differ by 1.1e-01 at most (limit 0.01)"),
+    ],
+)  # fmt: skip
+def test_the_worst_output_is_named(tmp_path: Any, name: str, factor: float, what: str) -> None:
+    folder = copy_bundle(POSED_BUNDLE, tmp_path)
+    path = os.path.join(folder, "golden.npz")
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays[name] = arrays[name] * np.float32(factor)
+    np.savez(path, **arrays)
+    bundle = load_bundle(folder, verify=False)
+    with open_backend(bundle) as backend:
+        report = check_golden(bundle, backend)
+    assert not report.good and what in report.worst.text
+    assert [d.good for d in report.deviations].count(False) == 1
+
+
+def test_cells_on_the_wrong_side_are_counted() -> None:
+    bundle = load_bundle(TINY_BUNDLE)._replace(outputs={"occupancy": (1, 8, 8, 8)})
+    wanted = np.where(np.arange(512).reshape(1, 8, 8, 8) % 2, 1.0, -1.0).astype(np.float32)
+
+    class Cells(Backend):
+        def run(self, inputs: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+            return {"occupancy": given}
+
+    image = np.zeros((1, 3, 64, 64), np.float32)
+    for flipped, good in ((0, True), (3, False)):
+        given = wanted * 5
+        given.reshape(-1)[:flipped] *= -1
+        (deviation,) = compare(bundle, Cells(), image, {"occupancy": wanted})
+        assert deviation.error == flipped / 512 and deviation.good is good
 
 
 @pytest.mark.parametrize(

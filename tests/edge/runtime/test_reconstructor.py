@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from edge.bundle import load_bundle
-from edge.errors import SettingsError
+from edge.errors import BackendError, SettingsError
+from edge.geometry import MIRRORED, SEEN
 from edge.runtime.backends import Backend, open_backend
 from edge.runtime.reconstructor import Reconstructor, crop_box, crop_square, normalise
-from tests.edge.helpers import TINY_BUNDLE, picture
+from tests.edge.helpers import POSED_BUNDLE, TINY_BUNDLE, picture
 
 MEAN, STD = np.array([0.4, 0.5, 0.6], np.float32), np.array([0.2, 0.25, 0.3], np.float32)
 
@@ -88,6 +89,41 @@ def test_a_picture_becomes_a_car_shaped_cloud(reconstructor: Reconstructor) -> N
     assert result.crop_box == (0, -8, 64)
     assert result.cloud.confidence is not None and result.cloud.confidence.min() > 0.5
     assert set(result.timings) == {"crop", "network", "fusion"} and min(result.timings.values()) > 0
+    assert result.facts() == {"pose": None, "length": None, "body_class": None} and result.cloud.rgb is None
+
+
+def test_a_network_that_tells_more_gives_colours_pose_length_and_class() -> None:
+    bundle = load_bundle(POSED_BUNDLE)
+    orange = np.full((100, 200, 3), (20, 120, 250), np.uint8)
+    with open_backend(bundle, "auto", 1) as backend:
+        result = Reconstructor(bundle, backend).reconstruct(orange, (50, 10, 80, 60))
+        plain = Reconstructor(bundle, backend, colour=False).reconstruct(orange, (50, 10, 80, 60))
+    assert list(result.timings) == ["crop", "network", "fusion", "colour"]
+    assert result.cloud.rgb is not None and result.cloud.mark is not None and result.cloud.confidence is not None
+    assert (result.cloud.rgb == (250, 120, 20)).all()
+    assert {SEEN, MIRRORED} <= set(result.cloud.mark.tolist())
+    facts = result.facts()
+    assert facts["pose"] == {"azimuth": 60.0, "elevation": 14.3, "certainty": pytest.approx(0.95, abs=0.02)}
+    assert facts["length"] == {"metres": 4.2, "plus_minus": 0.21} and facts["body_class"]["name"] == "suv"
+    assert plain.cloud.rgb is None and "colour" not in plain.timings and plain.pose == result.pose
+
+
+def test_colours_are_taken_where_the_box_is_in_the_whole_picture() -> None:
+    bundle = load_bundle(POSED_BUNDLE)
+    image = np.full((100, 200, 3), 255, np.uint8)
+    image[10:70, 50:130] = (0, 0, 9)
+    with open_backend(bundle, "auto", 1) as backend:
+        cloud = Reconstructor(bundle, backend).reconstruct(image, (50, 0, 80, 80)).cloud
+    assert cloud.rgb is not None and (cloud.rgb == (9, 0, 0)).all(1).mean() > 0.8
+
+
+def test_a_network_that_gives_nan_is_an_error_with_a_sentence() -> None:
+    class Broken(Backend):
+        def run(self, inputs: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+            return {"maps": np.full((1, 8, 4, 32, 32), np.nan, np.float32)}
+
+    with pytest.raises(BackendError, match="32768 of 32768 numbers in its output maps that are not finite"):
+        Reconstructor(load_bundle(TINY_BUNDLE), Broken()).reconstruct(picture())
 
 
 def test_the_network_sees_the_colours_as_rgb() -> None:

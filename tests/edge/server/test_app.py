@@ -10,6 +10,8 @@ from edge import wire
 from edge.errors import ServerError
 from edge.geometry import Cloud
 from edge.ply import to_bytes
+from edge.pose import Pose
+from edge.runtime.outputs import BodyClass, Length
 from edge.server.app import CONTENT_SECURITY_POLICY, ServerSettings, create_app
 from edge.server.hub import Hub, State
 from edge.server.page import load_page
@@ -107,11 +109,32 @@ def test_status_and_probes(hub, client):
     facts = json.loads(client.get("/api/v1/status").data.decode())
     assert facts["state"] == "live" and facts["points"] == 6000 and facts["source"] == "synthetic://car"
     assert facts["bundle"] == "tiny" and facts["timings_ms"]["network"] == 30.25 and facts["warnings"] == []
+    assert facts["pose"] is None and facts["length"] is None and facts["body_class"] is None
     assert client.get("/readyz").status_code == 200
     hub.set_state(State.LOST, "unplugged")
     facts = json.loads(client.get("/api/v1/status").data.decode())
     assert facts["state"] == "camera lost" and facts["message"] == "unplugged" and facts["errors"] == ["unplugged"]
     assert client.get("/readyz").status_code == 503 and client.get("/healthz").status_code == 200
+
+
+def test_the_status_tells_what_the_network_tells(hub, client):
+    made = result(1)
+    told = made.reconstruction._replace(
+        pose=Pose(-41.62, 8.04, 0, 0, 0, 1, 0, 0.91), length=Length(4.2, 0.05), body_class=BodyClass("suv", 0.8432))
+    assert json.loads(client.get("/api/v1/status").data.decode())["pose"] is None
+    hub.publish(made._replace(reconstruction=told))
+    facts = json.loads(client.get("/api/v1/status").data.decode())
+    assert facts["pose"] == {"azimuth": -41.6, "elevation": 8.0, "certainty": 0.91}
+    assert facts["length"] == {"metres": 4.2, "plus_minus": 0.21}
+    assert facts["body_class"] == {"name": "suv", "probability": 0.843}
+
+
+def test_a_coloured_cloud_is_sent_with_its_marks(hub, client):
+    cloud = Cloud(np.zeros((3, 3), np.float32), None, np.full((3, 3), 9, np.uint8), None, np.array([0, 1, 2], np.uint8))
+    hub.publish(result(1, cloud))
+    sent = wire.decode(client.get("/api/v1/cloud").data).cloud
+    assert sent.rgb.tolist() == [[9, 9, 9]] * 3 and sent.mark.tolist() == [0, 1, 2]
+    assert b"property uchar mark" in client.get("/cloud.ply").data
 
 
 def test_a_broken_cloud_is_a_sentence_and_kept_in_the_status(hub, client):

@@ -1,0 +1,181 @@
+"""A cloud's colours from the picture it came from: what the camera saw, its mirror image, and the rest filled in."""
+
+from typing import NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from edge.geometry import FILLED, MIRRORED, SEEN, Cloud
+from edge.pose import Pose, project, to_pixels
+
+#: Area of a car's surface in canonical units (length 1): a cell of the depth buffer is so large that the surface,
+#: seen face on, has POINTS points in it, and never smaller than FINEST; nor are there more than CELLS in a row.
+SURFACE, POINTS, FINEST, CELLS = 1.75, 1.5, 0.01, 256
+#: How far behind the nearest surface a point may lie and still count as seen, canonical units; where the surface is
+#: steep, so much more as it falls off within a cell, at most STEEP times the cell.
+TOLERANCE, STEEP = 0.03, 2.5
+#: Crop coordinates beyond which no depth is kept: a stray point must not make the cells coarse.
+REACH = 2.0
+#: Edges of the filling pyramid's cells, canonical units; the last one holds everything.
+PYRAMID = (0.03, 0.06, 0.12, 0.25, 0.5, 4.0)
+
+
+class Depths(NamedTuple):
+    """The nearest surface, cell by cell.
+
+    nearest: (rows, columns) float32 depth as in edge.pose.project; inf where there is no surface.
+    slack: (rows, columns) float32, how much deeper a point of that surface may be.
+    corner: (2,) crop coordinates of the first cell's corner. cell: edge of a cell.
+    """
+
+    nearest: np.ndarray
+    slack: np.ndarray
+    corner: np.ndarray
+    cell: float
+
+
+def colour(cloud: Cloud, pose: Pose, square: Tuple[int, int, int], image_bgr: np.ndarray) -> Cloud:
+    """The cloud with ``rgb`` and ``mark``; unchanged if no point of it is seen, because then nothing is known.
+
+    cloud: canonical frame. pose: of the camera. square: left, top, side of the crop in the picture that the pose's
+    coordinates refer to. image_bgr: (H, W, 3) uint8, the whole picture.
+
+    SEEN: the point lies in the picture and nothing hides it. MIRRORED: it is hidden, but its mirror image at
+    (x, -y, z) is not, and a car is symmetrical: it takes the colour from there. FILLED: neither is seen; it takes the
+    mean of the points near by of the first two kinds, in the space folded at the plane of symmetry.
+
+    Hidden is what lies behind a z-buffer of the points themselves, with more tolerance where the surface is steep, as
+    in shadow maps (Williams 1978). Filling takes the finest cell of a pyramid that holds a colour, which is the "pull"
+    of Gortler et al. 1996, *The Lumigraph*. Constant time: 5 ms for 16,384 points
+    on a PC (one x86 core).
+    """
+    points = np.asarray(cloud.points, np.float32)
+    place, depth = project(points, pose)
+    depths = depth_buffer(place, depth, pose.scale)
+    if depths is None:
+        return cloud
+    pixels, inside = _pixels(place, square, image_bgr.shape)
+    seen = inside & _visible(depths, place, depth, False)
+    place, depth = project(points * np.array([1, -1, 1], np.float32), pose)
+    mirror, inside = _pixels(place, square, image_bgr.shape)
+    mirrored = inside & ~seen & _visible(depths, place, depth, True)
+    known = seen | mirrored
+    if not known.any():
+        return cloud
+    at = np.where(seen[:, None], pixels, mirror)
+    rgb = np.zeros(points.shape, np.uint8)
+    rgb[known] = image_bgr[at[known, 1], at[known, 0], ::-1]
+    mark = np.where(seen, SEEN, np.where(mirrored, MIRRORED, FILLED)).astype(np.uint8)
+    rgb[~known] = fill(points, rgb, known)
+    return cloud._replace(rgb=rgb, mark=mark)
+
+
+def depth_buffer(place: np.ndarray, depth: np.ndarray, scale: float) -> Optional[Depths]:
+    """The nearest surface of points in crop coordinates (N, 2) at ``depth`` (N,); None if none lies within reach.
+
+    scale: crop units per canonical unit.
+    """
+    near = (np.abs(place[:, 0]) < REACH) & (np.abs(place[:, 1]) < REACH)
+    if not near.any():
+        return None
+    place, depth = place[near], depth[near]
+    corner = place.min(0)
+    extent = place.max(0) - corner
+    cell = max(scale * max(np.sqrt(SURFACE * POINTS / len(place)), FINEST), float(extent.max()) / CELLS)
+    # One empty cell all around, so that no neighbour is missing.
+    corner = corner - np.float32(cell)
+    columns, rows = (np.floor(extent / cell).astype(int) + 3).tolist()
+    index = ((place - corner) / cell).astype(np.intp)
+    flat = np.full(rows * columns, np.inf, np.float32)
+    # Of several values for a cell the last one stays: the nearest.
+    order = np.argsort(-depth)
+    flat[(index[:, 1] * columns + index[:, 0])[order]] = depth[order]
+    nearest = _settle(flat.reshape(rows, columns))
+    return Depths(nearest, TOLERANCE + _steepness(nearest, STEEP * cell / scale), corner, cell)
+
+
+def _settle(nearest: np.ndarray) -> np.ndarray:
+    """Close the holes of a sparse depth image: empty cells take their nearest neighbour, then each cell the median.
+
+    A cell of the near surface into which only a point of the far side fell is outvoted by its neighbours. The minimum
+    of the neighbours, which does the same, would hide steep surfaces behind themselves.
+    """
+    filled = np.where(np.isinf(nearest), _neighbours(nearest).min(0), nearest)
+    return np.partition(_neighbours(filled), 4, axis=0)[4]
+
+
+def _neighbours(grid: np.ndarray) -> np.ndarray:
+    """(9, rows, columns): each cell's 3 x 3 neighbourhood; beyond the border is infinity."""
+    rows, columns = grid.shape
+    wide = np.pad(grid, 1, mode="constant", constant_values=np.inf)
+    return np.stack([wide[i : i + rows, j : j + columns] for i in range(3) for j in range(3)])
+
+
+def _steepness(nearest: np.ndarray, most: float) -> np.ndarray:
+    """How much the depth changes from cell to cell, canonical units, at most ``most``; 0 beside empty cells."""
+    known = np.where(np.isinf(nearest), np.nan, nearest)  # their difference would warn
+    rise = np.zeros_like(nearest)
+    rise[1:-1] += np.nan_to_num(np.abs(known[2:] - known[:-2]))
+    rise[:, 1:-1] += np.nan_to_num(np.abs(known[:, 2:] - known[:, :-2]))
+    return np.minimum(rise / 2, most).astype(np.float32)
+
+
+def _visible(depths: Depths, place: np.ndarray, depth: np.ndarray, on_surface: bool) -> np.ndarray:
+    """(N,) bool: nothing lies before these places. on_surface: and there is something *at* them."""
+    rows, columns = depths.nearest.shape
+    index = np.floor(np.clip((place - depths.corner) / depths.cell, -1, max(rows, columns))).astype(np.intp)
+    inside = _within(index, columns, rows)
+    flat = np.where(inside, index[:, 1] * columns + index[:, 0], 0)
+    behind = depth - depths.nearest.reshape(-1)[flat]
+    slack = depths.slack.reshape(-1)[flat]
+    if on_surface:
+        return inside & (np.abs(behind) <= slack)
+    return inside & (behind <= slack)
+
+
+def _pixels(place: np.ndarray, square: Tuple[int, int, int], shape: Tuple[int, ...]) -> Tuple[np.ndarray, np.ndarray]:
+    """Column and row (N, 2) of the pixels at crop coordinates, and which of them lie in the picture."""
+    at = np.floor(np.clip(to_pixels(place, square), -1, max(shape[:2]))).astype(np.intp)
+    return at, _within(at, shape[1], shape[0])
+
+
+def _within(index: np.ndarray, columns: int, rows: int) -> np.ndarray:
+    # Column by column: all(1) over so short an axis takes ten times as long.
+    return (index[:, 0] >= 0) & (index[:, 0] < columns) & (index[:, 1] >= 0) & (index[:, 1] < rows)
+
+
+def fill(points: np.ndarray, rgb: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Colours (M, 3) uint8 for the M points that are not ``known``: means of the known ones near by.
+
+    points: (N, 3). rgb: (N, 3) uint8, read where known. known: (N,) bool, at least one of them True.
+    Near by is in the space folded at y = 0: what is on one side of a car is on the other.
+    """
+    folded = np.stack([points[:, 0], np.abs(points[:, 1]), points[:, 2]])
+    folded -= folded.min(1)[:, None]
+    top = folded.max(1)
+    wanted = np.flatnonzero(~known)
+    colours, sources = rgb[known].astype(np.float64), folded[:, known]
+    result = np.zeros((len(points), 3), np.uint8)
+    for edge in PYRAMID:
+        size = (top / edge).astype(np.intp) + 1
+        count = int(size.prod())
+        if count > 4 * len(points) + 1000:  # stray points: these cells would be more than points by far
+            continue
+        cells = _cell(sources, edge, size)
+        weight = np.bincount(cells, minlength=count)
+        total = np.stack([np.bincount(cells, colours[:, c], count) for c in range(3)], 1)
+        mean = total / np.maximum(weight, 1)[:, None]
+        cells = _cell(folded[:, wanted], edge, size)
+        there = weight[cells] > 0
+        result[wanted[there]] = np.rint(mean[cells[there]]).astype(np.uint8)
+        wanted = wanted[~there]
+        if not len(wanted):
+            break
+    else:
+        result[wanted] = np.rint(colours.mean(0)).astype(np.uint8)
+    return result[~known]
+
+
+def _cell(points: np.ndarray, edge: float, size: np.ndarray) -> np.ndarray:
+    """Number (M,) of the cell of each point (3, M)."""
+    index = np.minimum((points / np.float32(edge)).astype(np.intp), size[:, None] - 1)
+    return (index[0] * size[1] + index[1]) * size[2] + index[2]
