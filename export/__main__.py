@@ -1,4 +1,4 @@
-"""``python -m export bundle|figures``: a trained run to a bundle."""
+"""``python -m export bundle|figures|estimate|plain``: a run to a bundle, and what a Jetson Nano needs for it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,27 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("--out", type=Path, default=Path("edge/bundles/lin2018"), help="bundle folder to write")
     bundle.add_argument("--name", help="name in the manifest (default: that of the folder)")
     bundle.add_argument("--data", type=Path, help="shards, for golden inputs from validation pictures")
+    bundle.add_argument(
+        "--fc-rank", type=int, metavar="N", help="store large fully connected layers as two of rank N (default: whole)"
+    )
     bundle.set_defaults(run=run_bundle)
     figures = commands.add_parser("figures", help="record CarPC-1 figures in a bundle's manifest")
     figures.add_argument("bundle", type=Path)
     figures.add_argument("results", type=Path, help="results.json of: python -m training benchmark")
     figures.set_defaults(run=run_figures)
+    guess = commands.add_parser(
+        "estimate", help="a Jetson Nano's time for a network", description="Estimated, not measured: docs/estimate.md."
+    )
+    guess.add_argument("graph", type=Path, nargs="?", metavar="BUNDLE_OR_ONNX", help="bundle folder or .onnx file")
+    guess.add_argument("--layers", action="store_true", help="print the time of every layer")
+    guess.add_argument("--check", action="store_true", help="compare with networks whose times are published")
+    guess.set_defaults(run=run_estimate)
+    plain = commands.add_parser(
+        "plain", help="a bundle's graph with float32 weights, for TensorRT", description="For TensorRT's ONNX parser."
+    )
+    plain.add_argument("bundle", type=Path, help="bundle folder or .onnx file")
+    plain.add_argument("out", type=Path, help=".onnx file to write")
+    plain.set_defaults(run=run_plain)
     return parser
 
 
@@ -32,18 +48,21 @@ def run_bundle(options: argparse.Namespace) -> int:
     """Export and print what was written."""
     from export.bundle import write_bundle
 
-    manifest = write_bundle(options.checkpoint, options.out, options.name or options.out.name, options.data)
-    for name, entry in manifest["files"].items():
-        print(f"{options.out / name}: {entry['bytes'] / 1e6:.1f} MB, sha256 {entry['sha256'][:16]}...")
+    name = options.name or options.out.name
+    manifest = write_bundle(options.checkpoint, options.out, name, options.data, options.fc_rank)
+    network, checks = manifest["network"], manifest["checks"]
+    for file, entry in manifest["files"].items():
+        print(f"{options.out / file}: {entry['bytes'] / 1e6:.1f} MB, sha256 {entry['sha256'][:16]}...")
     print(
-        f"opset {manifest['checks']['onnx_opset']} asserted; {manifest['network']['parameters'] / 1e6:.2f} M "
-        f"parameters, {manifest['network']['gflop']} GFLOP"
+        f"opset {checks['onnx_opset']} asserted; {network['parameters'] / 1e6:.2f} M parameters, "
+        f"{network['gflop']} GFLOP; Jetson Nano, estimated: {_spoken(network['nano_ms_estimate'])}"
     )
-    for which, entry in manifest["checks"]["max_difference_to_pytorch"].items():
-        print(
-            f"largest difference to PyTorch, graph as {which}: geometry {entry['geometry']:.1e} (allowed "
-            f"{entry['tolerance'][0]}), mask logit {entry['logit']:.1e} (allowed {entry['tolerance'][1]})"
-        )
+    for which, found in checks["max_difference_to_pytorch"].items():
+        print(f"largest differences to PyTorch, graph as {which}:")
+        for part, entry in found.items():
+            print(f"  {part}: {entry['difference']:.1e} (allowed {entry['tolerance']:g})")
+    for part, entry in checks.get("low_rank", {}).get("difference_to_full", {}).items():
+        print(f"rank {options.fc_rank} moves {part} by {entry['mean']:.1e} on average, {entry['max']:.1e} at most")
     return 0
 
 
@@ -58,6 +77,49 @@ def run_figures(options: argparse.Namespace) -> int:
     record_figures(options.bundle, results)
     print(f"recorded in {options.bundle / 'manifest.json'}")
     return 0
+
+
+def run_estimate(options: argparse.Namespace) -> int:
+    """Print the estimate of a graph, its layers, and how the estimator does on published networks."""
+    from export.estimate import estimate, layer_table
+    from export.published import RATIO, check
+
+    if options.graph is None and not options.check:
+        raise DataError("nothing to estimate: give a bundle's folder or a .onnx file, or --check")
+    if options.graph is not None:
+        result = estimate(options.graph)
+        if options.layers:
+            print(layer_table(result))
+        print(
+            f"{options.graph}: {_spoken(result.record())} on a Jetson Nano (TensorRT, FP16, batch 1, network only; "
+            f"estimated, not measured), {len(result.layers)} layers, {result.gflop:.2f} GFLOP"
+        )
+    if options.check:
+        print(f"{'network':<24} {'GFLOP':>6} {'predicted':>9} {'observed':>8} ratio")
+        rows = check()
+        for row in rows:
+            print(f"{row.name:<24} {row.gflop:6.2f} {row.predicted:9.2f} {row.observed:8.2f} {row.ratio:5.2f}")
+        outside = [row.name for row in rows if not RATIO[0] <= row.ratio <= RATIO[1]]
+        print(f"outside {RATIO[0]} to {RATIO[1]}: {', '.join(outside) or 'none'}")
+        return 1 if outside else 0
+    return 0
+
+
+def run_plain(options: argparse.Namespace) -> int:
+    """Write the graph without casts of weights."""
+    from edge.ply import atomic_file
+    from export.estimate import load_graph
+    from export.graph import plain_weights
+
+    data = plain_weights(load_graph(options.bundle)).SerializeToString()
+    with atomic_file(str(options.out)) as handle:
+        handle.write(data)
+    print(f"{options.out}: {len(data) / 1e6:.1f} MB")
+    return 0
+
+
+def _spoken(entry: dict[str, float]) -> str:
+    return f"{entry['ms']:.1f} ms ({entry['low']:.1f} to {entry['high']:.1f})"
 
 
 def main(arguments: list[str] | None = None) -> int:

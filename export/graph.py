@@ -7,84 +7,147 @@ the last ONNX Runtime for Python 3.6 reads: hence ``dynamo=False``, and a check 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import nn
+from torch import Tensor, nn
 
 from edge.errors import BundleError
+from export.shapes import fold_shapes
+from training.networks.base import Network
 
 OPSET = 13
 MAX_IR = 8
+#: Constants with more numbers than this are stored as float16; the others together are a few hundred kilobytes.
+SMALLEST = 4096
+#: Operators that TensorRT 8.2 (JetPack 4.6, the Nano's last) does not have: onnx-tensorrt, docs/operators.md.
+MISSING = frozenset(
+    ("BitShift", "Compress", "Det", "GridSample", "Hardmax", "HardSwish", "IsInf", "LayerNormalization", "MaxRoiPool")
+    + ("MaxUnpool", "MeanVarianceNormalization", "Mod", "NonZero", "OneHot", "Reciprocal", "RoiAlign", "Shrink")
+    + ("Trilu", "Unique")
+)
+#: Appended to the name of a constant that is stored as float16.
+HALF = ".half"
+
+Shape = tuple[int, ...]
 
 
 class ExportError(BundleError):
     """The exported graph is not what was asked for."""
 
 
-class _ImageToMaps(nn.Module):
-    """The network with the picture as its only argument: tracing turns other defaults into tensors."""
+class _Outputs(nn.Module):
+    """The picture as the only argument (tracing turns other defaults into tensors), the given fields as a tuple."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.network(image)
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.network(image).given().values())
 
 
-def export_onnx(network: nn.Module, image: torch.Tensor, path: Path) -> None:
-    """Trace ``network(image)`` to ``path``: input ``image``, output ``maps``, static shapes, opset 13."""
+def predict(network: Network, image: Tensor) -> dict[str, Tensor]:
+    """What ``network`` gives for (B, 3, S, S), by field name in order. Raises ExportError when that is nothing."""
+    with torch.no_grad():
+        given = network.eval()(image).given()
+    if not given:
+        raise ExportError(f"{type(network).__name__} gives no output at all; there is nothing to export")
+    return given
+
+
+def export_onnx(network: Network, image: Tensor, path: Path) -> dict[str, Shape]:
+    """Trace ``network(image)`` to ``path``: input ``image``, the given fields as outputs, static shapes, opset 13.
+
+    Returns the shapes of the outputs by name, in the graph's order. Raises ExportError.
+    """
+    given = predict(network, image)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            _ImageToMaps(network).eval(),
+            _Outputs(network).eval(),
             (image,),
             str(path),
             input_names=["image"],
-            output_names=["maps"],
+            output_names=list(given),
             opset_version=OPSET,
             dynamo=False,
             do_constant_folding=True,
         )
+    onnx.save(fold_shapes(onnx.load(str(path))), str(path))
+    return {name: tuple(value.shape) for name, value in given.items()}
 
 
-def halve_fc_weights(path: Path, smallest: int = 1 << 16) -> int:
-    """Store the weights of fully connected layers as float16, cast to float32 in the graph. Returns bytes saved.
+def halve_weights(path: Path, smallest: int = SMALLEST) -> int:
+    """Store every float32 constant of more than ``smallest`` numbers as float16, cast back in the graph.
 
-    The computation stays float32. The fully connected stack of Lin 2018 is 22 of its 24 million
-    parameters; stored so, the bundle is small enough for plain git. Convolutions are left alone: they are few,
-    and TensorRT 8.2 wants their kernels as plain constants.
+    Returns the bytes saved; the computation stays float32. ONNX Runtime folds the casts away when it loads the file.
+    TensorRT's parser refuses a convolution whose kernel comes out of a ``Cast``: it gets :func:`plain_weights`.
+    Raises ExportError when a number overflows float16.
     """
     model = onnx.load(str(path))
-    graph = model.graph
-    multiplied = {name for node in graph.node if node.op_type in ("Gemm", "MatMul") for name in node.input[1:2]}
+    _name_constants(model, smallest)
     saved = 0
     casts = []
-    for tensor in graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if tensor.name not in multiplied or values.dtype != np.float32 or values.size < smallest:
+    for tensor in model.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) <= smallest:
             continue
+        values = numpy_helper.to_array(tensor)
         with np.errstate(over="ignore"):
             half = values.astype(np.float16)
         if not np.isfinite(half).all():
             raise ExportError(f"weights {tensor.name} overflow float16 (largest {np.abs(values).max():.3g})")
         name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(half, name + ".half"))
-        casts.append(helper.make_node("Cast", [name + ".half"], [name], name=name + ".cast", to=TensorProto.FLOAT))
+        tensor.CopyFrom(numpy_helper.from_array(half, name + HALF))
+        casts.append(helper.make_node("Cast", [name + HALF], [name], name=name + ".cast", to=TensorProto.FLOAT))
         saved += values.nbytes - half.nbytes
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    _set_nodes(model, [*casts, *model.graph.node])
     onnx.save(model, str(path))
     return saved
 
 
-def assert_graph(path: Path, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> onnx.ModelProto:
-    """Re-open ``path`` and check opset, IR version, names, static shapes and domains. Raises ExportError."""
+def plain_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """``model`` with what :func:`halve_weights` stored turned back into float32 constants, in place.
+
+    For TensorRT: up to 8.2 a convolution's kernel must be a constant of the graph, not a node's output.
+    """
+    halves = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name.endswith(HALF)}
+    nodes = []
+    for node in model.graph.node:
+        tensor = halves.get(node.input[0]) if node.op_type == "Cast" else None
+        if tensor is None:
+            nodes.append(node)
+            continue
+        values = numpy_helper.to_array(tensor).astype(np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(values, node.output[0]))
+    _set_nodes(model, nodes)
+    return model
+
+
+def _name_constants(model: onnx.ModelProto, smallest: int) -> None:
+    """Turn large ``Constant`` nodes, which tracing makes of tensors that are no parameters, into initializers."""
+    rest = []
+    for node in model.graph.node:
+        value = node.attribute[0].t if node.op_type == "Constant" and node.attribute[0].name == "value" else None
+        if value is None or value.data_type != TensorProto.FLOAT or int(np.prod(value.dims)) <= smallest:
+            rest.append(node)
+        else:
+            model.graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(value), node.output[0]))
+    _set_nodes(model, rest)
+
+
+def _set_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
+def assert_graph(path: Path, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]) -> onnx.ModelProto:
+    """Re-open ``path`` and check opset, IR version, operators, names, order, static shapes. Raises ExportError."""
     model = onnx.load(str(path))
     onnx.checker.check_model(model, full_check=True)
     opsets = {entry.domain: entry.version for entry in model.opset_import}
@@ -92,11 +155,11 @@ def assert_graph(path: Path, input_shape: tuple[int, ...], output_shape: tuple[i
         raise ExportError(f"{path.name} has opsets {opsets}, wanted only the default domain at {OPSET}")
     if model.ir_version > MAX_IR:
         raise ExportError(f"{path.name} has IR version {model.ir_version}; ONNX Runtime 1.10 reads up to {MAX_IR}")
-    for wanted, values, shape in (
-        ("image", model.graph.input, input_shape),
-        ("maps", model.graph.output, output_shape),
-    ):
+    missing = sorted({node.op_type for node in model.graph.node} & MISSING)
+    if missing:
+        raise ExportError(f"{path.name} uses {', '.join(missing)}, which TensorRT 8.2 lacks; write its forward without")
+    for values, wanted in ((model.graph.input, inputs), (model.graph.output, outputs)):
         found = {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in values}
-        if found != {wanted: shape}:
-            raise ExportError(f"{path.name} declares {found}, wanted {{{wanted!r}: {shape}}}")
+        if list(found.items()) != list(wanted.items()):
+            raise ExportError(f"{path.name} declares {found}, wanted {dict(wanted)}")
     return model
