@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from edge.errors import BundleError
-from export.shapes import fold_shapes
+from export.shapes import fold_padding, fold_shapes
 from training.networks.base import Network
 
 OPSET = 13
@@ -68,6 +68,7 @@ def export_onnx(network: Network, image: Tensor, path: Path) -> dict[str, Shape]
     given = predict(network, image)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)  # what torch leaves, fold_shapes does
         torch.onnx.export(
             _Outputs(network).eval(),
             (image,),
@@ -78,7 +79,7 @@ def export_onnx(network: Network, image: Tensor, path: Path) -> dict[str, Shape]
             dynamo=False,
             do_constant_folding=True,
         )
-    onnx.save(fold_shapes(onnx.load(str(path))), str(path))
+    onnx.save(fold_padding(fold_shapes(onnx.load(str(path)))), str(path))
     return {name: tuple(value.shape) for name, value in given.items()}
 
 

@@ -1,4 +1,4 @@
-"""Arithmetic on shapes, which tracing leaves in a graph, computed once here: every shape of a bundle is static.
+"""What tracing leaves in a graph although it is known beforehand: arithmetic on shapes, and padding.
 
 ``Tensor.unflatten`` alone is traced to a ``Mod``, which TensorRT 8.2 does not have (onnx-tensorrt, docs/operators.md).
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import numpy_helper, shape_inference
+from onnx import helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
 #: Larger constants are weights, and left alone.
@@ -65,3 +65,47 @@ def _evaluate(node: onnx.NodeProto, known: dict[str, np.ndarray], model: onnx.Mo
     evaluator = ReferenceEvaluator(node, opsets={entry.domain: entry.version for entry in model.opset_import})
     values = evaluator.run(None, {name: known[name] for name in names})
     return [np.asarray(value) for value in values]
+
+
+def fold_padding(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Zeros put around a picture by a ``Pad`` of its own become the ``pads`` of the convolution behind it, in place.
+
+    PyTorch's convolutions pad evenly, so that "same" padding at stride 2 is a module of its own there; ONNX's need not.
+    A padding costs a Nano as much time to start as a small convolution.
+    """
+    graph = model.graph
+    constants = {t.name: t for t in graph.initializer}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    outputs = {value.name for value in graph.output}
+    for pad in [node for node in graph.node if node.op_type == "Pad"]:
+        behind = readers.get(pad.output[0], [])
+        sides = _zeros_around(pad, constants)
+        if sides is None or len(behind) != 1 or behind[0].op_type != "Conv" or pad.output[0] in outputs:
+            continue
+        conv = behind[0]
+        own = next((a for a in conv.attribute if a.name == "pads"), None)
+        if conv.input[0] != pad.output[0] or any(a.name == "auto_pad" and a.s != b"NOTSET" for a in conv.attribute):
+            continue
+        if own is None:
+            conv.attribute.append(helper.make_attribute("pads", sides))
+        else:
+            own.ints[:] = [a + b for a, b in zip(own.ints, sides, strict=True)]
+        conv.input[0] = pad.input[0]
+        graph.node.remove(pad)
+    return model
+
+
+def _zeros_around(pad: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> list[int] | None:
+    """Top, left, bottom, right of a Pad of a (B, C, H, W) tensor by zeros; None for any other Pad."""
+    if any(a.name == "mode" and a.s != b"constant" for a in pad.attribute) or pad.input[1] not in constants:
+        return None
+    value = constants.get(pad.input[2]) if len(pad.input) > 2 and pad.input[2] else None
+    if len(pad.input) > 2 and pad.input[2] and (value is None or float(numpy_helper.to_array(value)) != 0.0):
+        return None
+    sides = [int(n) for n in numpy_helper.to_array(constants[pad.input[1]])]
+    if len(sides) != 8 or any(sides[n] for n in (0, 1, 4, 5)) or min(sides) < 0:
+        return None
+    return [sides[2], sides[3], sides[6], sides[7]]
