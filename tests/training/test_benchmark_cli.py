@@ -9,17 +9,20 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
+from edge.bundle import sha256_file
 from edge.errors import CarcloudError, DataError, SettingsError
 from edge.geometry import Cloud
 from edge.ply import write_ply
-from tests.edge.helpers import TINY_BUNDLE, write_picture
+from tests.edge.helpers import TINY_BUNDLE, copy_tiny_bundle, write_picture
 from tests.training.benchmark_cars import toy_car
-from training.benchmark import cli, protocol, retrieval
+from training.benchmark import cli, protocol, retrieval, scoring
 from training.benchmark import run as running
 from training.meshes.model import CarMesh
 
@@ -59,18 +62,22 @@ def test_benchmark_writes_everything_and_the_same_again_from_nothing_with_two_pr
         assert command("benchmark", *flags, "--cache", str(tmp_path / workers), "--workers", workers) == 0
     shown = capsys.readouterr()
     assert "| network tiny, plain |" in shown.out and "report.html" in shown.out
+    assert "| goal for network tiny | figure | goal | reached |" in shown.out
+    assert "| F@1 against lin2018, plain |" in shown.out and "| network lin2018, plain |" in shown.out
     assert "not scored: chevrolet, chrono_jeep_cherokee" in shown.err
     # Two runs, two empty caches: not a bit differs, and what must differ is in another file.
     assert (out["1"] / "results.json").read_bytes() == (out["2"] / "results.json").read_bytes()
     assert {p.name for p in out["1"].iterdir()} == {"results.json", "timings.json", "results.md", "report.html"}
-    assert json.loads((out["2"] / "timings.json").read_text())["rows"][0]["ms"]["network"] > 0
+    timings = json.loads((out["2"] / "timings.json").read_text())
+    assert timings["rows"][0]["ms"]["network"] > 0 and timings["networks"].keys() == {"tiny", "lin2018"}
     check_results(json.loads((out["1"] / "results.json").read_text()))
     check_page((out["2"] / "report.html").read_text())
 
 
 def check_results(results: dict) -> None:
     names = [row["name"] for row in results["rows"]]
-    assert names == ["tiny", "lin2018", "retrieval", "oracle", "noise"]  # the shipped network is always there
+    assert names == ["tiny", "lin2018", "retrieval", "oracle", "noise"]  # Lin 2018 is always there
+    assert results["hashes"]["code"].keys() == {"benchmark", "meshes", "render", "shapes", "networks", "edge"}
     network, _, retrieved, oracle, noise = results["rows"]
     assert network["kind"] == "network" and len(network["pairs"]["p406"]) == 2
     assert network["mean"]["8192"]["f1"] < oracle["mean"]["8192"]["f1"] < noise["mean"]["8192"]["f1"]
@@ -80,6 +87,7 @@ def check_results(results: dict) -> None:
     assert network["groups"].keys() == {"saloons", "others"} and network["classes"].keys() == {"sedan", "suv"}
     assert network["cost"]["megabytes"] > 0
     assert "ms" not in network["mean"] and "device" not in results
+    assert "pose" not in network["mean"] and -1 <= network["mean"]["confidence"]["rank"] <= 1
     assert results["hashes"]["pictures"].keys() == {"p406/plain", "suv/plain"}
     assert results["hashes"]["test_meshes"].keys() == {"p406", "suv"}
     assert len(results["views"]["suv"]) == 2 and results["views"]["suv"][0]["hidden"].keys() == {"plain"}
@@ -111,10 +119,58 @@ def check_page(text: str) -> None:
     # Two networks, three cases each, three pictures a case; none of them from anywhere else.
     assert outline.seen.count("img") == 18 and all(v.startswith("data:image/jpeg;base64,") for v in outline.loaded)
     assert "@import" not in text and "url(http" not in text and "<script" not in text
-    for words in ("network tiny, plain", "Worst decile", "F@1 by class", "Published figures", "scheme: dark"):
+    known = ("network tiny, plain", "Worst decile", "F@1 by class", "Published figures", "scheme: dark")
+    for words in (*known, "Goals", "Confidence of points", "promised, percent", "peak memory, MB"):
         assert words in text
     identifiers = re.findall(r'\bid=[\'"]([^\'"]+)', text)
     assert len(identifiers) == len(set(identifiers))
+
+
+def shipped(folder: Path, *names: str) -> str:
+    """A folder of shipped bundles, which are the tiny one under these names."""
+    for name in names:
+        copied = Path(copy_tiny_bundle(str(folder / f"of-{name}"))).rename(folder / name)
+        manifest = json.loads((copied / "manifest.json").read_text())
+        # The same network twice is scored once: another name is another file.
+        model = onnx.load(str(copied / "reconstructor.onnx"))
+        model.doc_string = name
+        onnx.save(model, str(copied / "reconstructor.onnx"))
+        manifest["files"]["reconstructor.onnx"]["sha256"] = sha256_file(str(copied / "reconstructor.onnx"))
+        (copied / "manifest.json").write_text(json.dumps({**manifest, "name": name}))
+    return str(folder)
+
+
+def plan(**given: object) -> Any:
+    return running.Plan(**{"bundles": (), "meshes": Path(), "glb": (), "cache": Path(), **given})
+
+
+def test_every_shipped_bundle_is_scored_unless_some_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "SHIPPED", shipped(tmp_path, "lin2018", "alpha", "morphable"))
+    monkeypatch.setattr(running, "DEFAULT", "morphable")
+
+    def names(made: Any) -> list[str]:
+        return [subject.name for subject in running.networks_of(made)]
+
+    assert names(plan()) == ["morphable", "alpha", "lin2018"]
+    assert names(plan(bundles=(str(tmp_path / "alpha"),))) == ["alpha", "lin2018"]
+    both = (str(tmp_path / "lin2018"), str(tmp_path / "alpha"))
+    assert names(plan(bundles=both)) == ["lin2018", "alpha"]
+    assert names(plan(clouds=(tmp_path,))) == ["lin2018"]
+    assert names(plan(rows=("noise",))) == []
+
+
+def test_a_change_of_the_networks_or_of_the_device_code_is_a_change_of_the_hashes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def code() -> dict[str, str]:
+        return running.hashes_of([], [], {})["code"]
+
+    before = code()
+    monkeypatch.setattr(scoring, "NETWORK_CODE", (protocol,))
+    changed = code()
+    assert {name for name in before if before[name] != changed[name]} == {"networks"}
+    monkeypatch.setattr(scoring, "DEVICE_CODE", (protocol,))
+    assert code()["edge"] != before["edge"]
 
 
 def test_clouds_of_another_program(cars: list[CarMesh], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,8 +210,8 @@ def test_clouds_of_another_program(cars: list[CarMesh], tmp_path: Path, capsys: 
 def test_a_bundle_that_sees_no_car_is_scored_worst(cars: list[CarMesh], tmp_path: Path) -> None:
     truth = protocol.truth_of(cars[0], running.Store(tmp_path), 5000)
 
-    def blind(rgb: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
-        return np.zeros((0, 3), np.float32), {}
+    def blind(rgb: np.ndarray) -> protocol.Answer:
+        return protocol.Answer(np.zeros((0, 3), np.float32), {})
 
     (record,) = protocol.score_views(blind, truth, [np.zeros((8, 8, 3), np.uint8)])
     assert record["whole.f5"] == 0.0 and record["8192.pred_to_gt"] == 100.0 and record["emd"] == 100.0

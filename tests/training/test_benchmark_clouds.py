@@ -57,6 +57,17 @@ def test_text_ply_is_read_by_the_names_of_its_columns(tmp_path: Path) -> None:
         clouds.read(path)
 
 
+def test_text_ply_is_read_whatever_comes_before_its_vertices(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    faces = "element face 2\nproperty list uchar int vertex_indices\n"
+    header = ASCII.format(2).replace("element vertex", f"{faces}element vertex")
+    path.write_text(header + "3 0 1 1\n4 0 1 1 0\n9 1 2 3\n9 4 5 6\n")
+    assert clouds.read(path).tolist() == [[1, 2, 3], [4, 5, 6]]
+    path.write_text(header.replace("element vertex", "element point") + "9 1 2 3\n")
+    with pytest.raises(DataError, match="cannot be read as a cloud .*'vertex' is not in list"):
+        clouds.read(path)
+
+
 def test_further_columns_are_left_out(tmp_path: Path) -> None:
     path = save(tmp_path / "a.npy", np.concatenate([POINTS, POINTS], axis=1))
     assert np.array_equal(clouds.read(path), POINTS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import pytest
 
 from training.benchmark import cases, page, plots
 from training.benchmark.tables import Table
@@ -29,13 +28,6 @@ ROWS = [
 
 def test_cases_are_the_best_the_median_and_the_worst() -> None:
     assert cases.ranked(ROWS[0]) == [("best", "b", 0), ("median", "a", 1), ("worst", "b", 2)]
-
-
-@pytest.mark.parametrize(
-    ("azimuth", "elevation", "wanted"), [(0, 0, (1, 0, 0)), (90, 0, (0, 1, 0)), (180, 90, (0, 0, 1))]
-)
-def test_cases_are_seen_from_the_camera(azimuth: float, elevation: float, wanted: tuple[int, ...]) -> None:
-    assert cases.direction_of(azimuth, elevation) == pytest.approx(wanted, abs=1e-12)
 
 
 def test_html_table_escapes_marks_and_shades() -> None:
@@ -69,6 +61,34 @@ def test_plots_without_anything_to_show_are_left_out() -> None:
     for counted in both:
         counted["cost"] = {"gflop": 2.0}
     assert "GFLOP" in plots.cost(both, timings)
+
+
+def test_a_network_named_like_a_control_keeps_its_own_colour_and_points() -> None:
+    named = row("retrieval", "plain", {"a": [80.0, 90.0, 85.0]})
+    control = row("retrieval", "plain", {"a": [10.0, 20.0, 15.0]}, kind="control")
+    colours = plots.colour_of([named, control])
+    assert list(colours) == ["network retrieval", "retrieval by image features"] and len(set(colours.values())) == 2
+    for svg in (
+        plots.azimuth([named, control], views(), ["plain"]),
+        plots.hidden([named, control], views((0.0, 0.1, 0.3)), ["plain"]),
+    ):
+        assert all(svg.count(f"{colour}") > 1 for colour in colours.values())
+        assert "network retrieval" in svg and "retrieval by image features" in svg
+
+
+def told(share: float, promised: float, kept: float) -> dict:
+    """Means of a row whose points all share one bin of confidence."""
+    bins = {f"bin_{i}": {"share": 0.0, "promised": 0.0, "kept": 0.0} for i in range(10)}
+    bins["bin_7"] = {"share": share, "promised": promised, "kept": kept}
+    return {"8192": {"f1": 1.0}, "confidence": bins}
+
+
+def test_reliability_is_drawn_of_rows_with_confidence_only() -> None:
+    assert plots.reliability(ROWS, ["plain"]) == ""
+    sure = {**row("sure", "plain", {"a": [1.0]}), "mean": told(100.0, 75.0, 50.0)}
+    svg = plots.reliability([sure, *ROWS], ["plain", "clutter"])
+    assert "network sure" in svg and "network tiny" not in svg and "clutter" not in svg
+    assert svg == plots.reliability([sure, *ROWS], ["plain", "clutter"]) and "promised, percent" in svg
 
 
 def test_levels_are_of_rows_that_see_no_picture() -> None:

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from edge.errors import DataError
+from edge.pose import Pose
+from edge.runtime.outputs import BodyClass, Length
 from tests.training.benchmark_cars import toy_car
 from training.benchmark import pictures, protocol, store
 from training.benchmark.store import Store
+from training.render.camera import Framing, frame_camera
 
 
 def test_views_are_fixed_even_and_in_range() -> None:
@@ -58,14 +61,39 @@ def test_score_has_every_figure(truth: protocol.Truth) -> None:
 
 
 def test_score_views_scores_what_the_predictor_gives(truth: protocol.Truth) -> None:
-    def predict(rgb: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
-        return (truth.outside.points if rgb.any() else np.zeros((0, 3))), {"network": 2.0}
+    def predict(rgb: np.ndarray) -> protocol.Answer:
+        return protocol.Answer(truth.outside.points if rgb.any() else np.zeros((0, 3)), {"network": 2.0})
 
     pictures = [np.ones((8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8)]
     good, bad = protocol.score_views(predict, truth, pictures)
     assert good["whole.f1"] == 100.0 and bad["whole.f1"] == 0.0
     assert good["ms.network"] == 2.0
     assert good["emd"] < bad["emd"] == 100.0
+    assert not any(key.startswith(("pose.", "length.", "class.", "confidence.")) for key in good)
+
+
+def test_what_else_is_told_is_scored_for_the_view_it_is_told_of(truth: protocol.Truth) -> None:
+    views = iter(protocol.views_of("p406", 2))
+
+    def predict(rgb: np.ndarray) -> protocol.Answer:
+        view = next(views)
+        pose = Pose(view.azimuth, view.elevation, 0.0, 0.0, 0.0, 1.0, 0.0)
+        points = truth.outside.points[:1000]
+        sure = np.full(len(points), 0.9, np.float32)
+        return protocol.Answer(points, {}, sure, pose, Length(4.4, 0.05), BodyClass("sedan", 0.8), ("sedan", "suv"))
+
+    for record in protocol.score_views(predict, truth, [np.zeros((8, 8, 3), np.uint8)] * 2):
+        assert record["pose.direction_deg"] == pytest.approx(0.0, abs=1e-6) and record["pose.flipped"] == 0.0
+        assert record["length.error"] == pytest.approx(10.0) and record["length.covered"] == 0.0
+        assert record["class.right"] == 100.0 and record["confidence.kept"] == 100.0
+
+
+def test_the_viewing_direction_is_that_of_the_camera_whatever_lens_and_crop_do() -> None:
+    hull = np.random.default_rng(0).uniform(-0.5, 0.5, (40, 3)) * [1.0, 0.4, 0.3]
+    jitter = Framing(fill=0.5, scale=1.2, shift=(0.08, -0.05), aim=(0.1, -0.12), roll_deg=4.0)
+    for view in protocol.views_of("suv"):
+        camera = frame_camera(hull, view.azimuth, view.elevation, view.focal, 128, jitter)
+        assert np.allclose(camera.eye / np.linalg.norm(camera.eye), view.direction, atol=1e-6)
 
 
 def test_store_makes_once_and_again_when_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

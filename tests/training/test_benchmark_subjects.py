@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,16 +10,46 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edge.bundle import load_bundle
 from edge.errors import BackendError, DataError, SettingsError
-from tests.edge.helpers import TINY_BUNDLE
+from tests.edge.helpers import TINY_BUNDLE, copy_tiny_bundle
 from training import checkpoint
-from training.benchmark import subjects
-from training.networks import build
+from training.benchmark import measure, plain, subjects
+from training.networks import NETWORKS
+from training.networks.base import BINS, CLASSES, Network, Prediction
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8)
+
+
+class Toy(Network):
+    """Answers everything but maps, the points by the picture's mean."""
+
+    input_size = 16
+    source = "a test"
+    mean, std = (0.25, 0.25, 0.25), (0.5, 0.5, 0.5)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 1, 1, bias=False)
+        self.register_buffer("basis", torch.zeros(1, 50, 3))
+        torch.nn.init.constant_(self.layer.weight, 1 / 3)
+
+    def forward(self, image: torch.Tensor) -> Prediction:
+        level = self.layer(image).mean(dim=(1, 2, 3))
+        azimuth = torch.zeros(len(image), 2 * BINS)
+        azimuth[:, 6] = 50.0
+        classes = torch.zeros(len(image), len(CLASSES))
+        classes[:, 3] = 5.0
+        return Prediction(
+            points=self.basis + level[:, None, None],
+            error=torch.full((len(image), 50), 0.02),
+            azimuth=azimuth,
+            camera=torch.tensor([[0.1, 0.0, 0.0, 0.0, 0.0, 0.0]]),
+            length=torch.log(torch.tensor([[4.2, 0.05]])),
+            classes=classes,
+        )
 
 
 def test_an_onnx_file_without_manifest_is_scored_by_the_contract(tmp_path: Path) -> None:
@@ -27,9 +58,47 @@ def test_an_onnx_file_without_manifest_is_scored_by_the_contract(tmp_path: Path)
     shutil.copy(bundle.file("reconstructor.onnx"), path)
     subject = subjects.onnx_subject(path)
     assert subject.name == "mine" and subject.sha256 == bundle.manifest["files"]["reconstructor.onnx"]["sha256"]
-    got, timings = subjects.predictor(subject)(PICTURE)
-    wanted, _ = subjects.predictor(subjects.bundle_subject("lin2018"))(PICTURE)
-    assert np.array_equal(got, wanted) and timings["network"] > 0
+    got = subjects.predictor(subject)(PICTURE)
+    wanted = subjects.predictor(subjects.bundle_subject("lin2018"))(PICTURE)
+    assert np.array_equal(got.points, wanted.points) and got.timings["network"] > 0
+    assert np.array_equal(got.confidence, wanted.confidence)
+    assert (got.pose, got.length, got.body_class) == (None, None, None)
+
+
+def constants(path: Path, **outputs: np.ndarray) -> Path:
+    """An ONNX file that gives these arrays whatever the picture."""
+    nodes = [
+        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value.astype(np.float32)))
+        for name, value in outputs.items()
+    ]
+    made = helper.make_graph(
+        nodes,
+        "constant",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape) for name, value in outputs.items()],
+    )
+    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
+    return path
+
+
+def test_a_plain_file_may_give_any_output_of_the_contract(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).random((1, 40, 3))
+    classes = np.eye(len(CLASSES))[None, 1] * 9
+    file = constants(
+        tmp_path / "all.onnx", points=points, error=np.full((1, 40), 0.01), azimuth=np.zeros((1, 2 * BINS)),
+        camera=np.zeros((1, 6)), length=np.log([[4.5, 0.1]]), classes=classes,
+    )  # fmt: skip
+    got = subjects.predictor(subjects.onnx_subject(file))(PICTURE)
+    assert np.allclose(got.points, points[0]) and np.allclose(got.confidence, 1 - np.exp(-2))
+    assert got.length is not None and got.length.metres == pytest.approx(4.5)
+    assert got.body_class is not None and got.body_class.name == CLASSES[1] and got.classes == CLASSES
+    assert got.pose is not None and got.pose.azimuth == 0.0
+
+
+def test_occupancy_of_a_plain_file_fills_the_unit_cube(tmp_path: Path) -> None:
+    network = plain.open_onnx(constants(tmp_path / "v.onnx", occupancy=np.zeros((1, 8, 4, 4))))
+    assert network.grid is not None and network.grid.tolist() == [[-0.5] * 3, [0.5] * 3]
+    assert network.outputs == {"occupancy": (1, 8, 4, 4)} and network.views is None
 
 
 def graph(path: Path, image: list[object], maps: list[object], name: str = "image") -> Path:
@@ -60,42 +129,83 @@ def test_other_onnx_files_are_refused_with_their_shapes(
         subjects.onnx_subject(graph(tmp_path / "wrong.onnx", image, maps, name))
 
 
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"classes": np.zeros((1, len(CLASSES)))},
+        {"points": np.zeros((1, 5, 3)), "colour": np.zeros((1, 5, 3))},
+        {"points": np.zeros((1, 5, 3)), "error": np.zeros((1, 6))},
+        {"points": np.zeros((1, 5, 3)), "classes": np.zeros((1, 3))},
+        {"maps": np.zeros((1, 3, 4, 8, 8))},
+    ],
+)
+def test_outputs_that_fit_no_contract_are_refused(tmp_path: Path, outputs: dict[str, np.ndarray]) -> None:
+    with pytest.raises(BackendError, match=r"gives .*it must .* give some of points \(1, N, 3\), error \(1, N\)"):
+        subjects.onnx_subject(constants(tmp_path / "wrong.onnx", **outputs))
+
+
 def test_a_file_that_is_no_network_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"text")
     with pytest.raises(BackendError, match="refuses .*a.onnx"):
         subjects.onnx_subject(tmp_path / "a.onnx")
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkpoint as training writes it, of a network that has learnt nothing."""
-    torch.manual_seed(0)
-    network = build("lin2018")
-    path = tmp_path_factory.mktemp("run") / "last.pt"
-    checkpoint.save(path, {"network_name": "lin2018", "average": network.state_dict()})
+    monkeypatch.setitem(NETWORKS, "toy", Toy)
+    path = tmp_path / "run" / "last.pt"
+    checkpoint.save(path, {"network_name": "toy", "average": Toy().state_dict()})
     return path
 
 
-def test_a_checkpoint_is_run_by_pytorch(trained: Path) -> None:
-    subject = subjects.checkpoint_subject("lin2018", trained)
-    assert subject.cost["gflop"] == pytest.approx(1.95, abs=0.03)
-    assert subject.cost["parameters_m"] == pytest.approx(24.2, abs=0.1)
-    points, timings = subjects.predictor(subject, max_points=1000)(PICTURE)
-    assert points.shape == (1000, 3) and np.isfinite(points).all() and timings["network"] > 0
-    again, _ = subjects.predictor(subject, max_points=1000)(PICTURE)
-    assert np.array_equal(points, again)
+def test_a_checkpoint_is_run_by_pytorch_with_the_networks_own_normalisation(trained: Path) -> None:
+    subject = subjects.checkpoint_subject("toy", trained)
+    assert subject.name == "toy-run"
+    # 3 weights and 150 numbers of a buffer; 3 multiply-adds a pixel.
+    assert subject.cost == pytest.approx({"gflop": 6 * 256 / 1e9, "parameters_m": 3e-6, "megabytes_fp16": 306e-6})
+    grey = np.full((16, 16, 3), 51, np.uint8)
+    got = subjects.predictor(subject)(grey)
+    # (51 / 255 - 0.25) / 0.5, once: neither the backend nor anything else normalises again.
+    assert np.allclose(got.points, -0.1, atol=1e-6) and got.points.shape == (50, 3)
+    assert np.allclose(got.confidence, 1 - np.exp(-1)) and got.timings["network"] > 0
+    assert got.pose is not None and got.pose.azimuth == 90.0
+    assert got.length is not None and got.length.metres == pytest.approx(4.2)
+    assert got.body_class is not None and got.body_class.name == "suv" and got.classes == CLASSES
 
 
 def test_checkpoints_of_other_networks_are_refused(trained: Path, tmp_path: Path) -> None:
     state = checkpoint.load(trained)
     del state["format"]
     checkpoint.save(tmp_path / "other.pt", {**state, "network_name": "mine"})
-    with pytest.raises(SettingsError, match="holds a network 'mine', not 'lin2018'; type --network mine"):
-        subjects.open_checkpoint("lin2018", tmp_path / "other.pt")
-    state["average"].pop("pixel_bias")
+    with pytest.raises(SettingsError, match="holds a network 'mine', not 'toy'; type --network mine"):
+        plain.open_checkpoint("toy", tmp_path / "other.pt")
+    state["average"].pop("basis")
     checkpoint.save(tmp_path / "old.pt", state)
-    with pytest.raises(DataError, match="does not fit the network lin2018"):
-        subjects.open_checkpoint("lin2018", tmp_path / "old.pt")
+    with pytest.raises(DataError, match="does not fit the network toy"):
+        plain.open_checkpoint("toy", tmp_path / "old.pt")
+
+
+def test_the_cost_of_a_bundle_is_read_and_counted(tmp_path: Path) -> None:
+    bundle = Path(copy_tiny_bundle(str(tmp_path)))
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["network"] |= {"parameters": 1_500_000, "gflop": 1.25, "nano_ms_estimate": {"ms": 9, "low": 7, "high": 12}}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    cost = subjects.bundle_subject(str(bundle)).cost
+    assert (cost["parameters_m"], cost["gflop"]) == (1.5, 1.25)
+    assert (cost["nano_ms"], cost["nano_low"], cost["nano_high"]) == (9.0, 7.0, 12.0)
+    file = bundle / "reconstructor.onnx"
+    numbers = sum(
+        np.prod(t.dims, dtype=int) for t in onnx.load(str(file)).graph.initializer if t.data_type == TensorProto.FLOAT
+    )
+    assert cost["megabytes_fp16"] == pytest.approx(2 * numbers / 1e6) and numbers > 0
+    assert cost["megabytes"] == file.stat().st_size / 1e6
+
+
+def test_time_and_memory_are_measured_in_a_fresh_process() -> None:
+    found = measure.measure_all([subjects.bundle_subject(TINY_BUNDLE)], "auto", 1000)
+    assert found["tiny"]["ms_two_threads"] > 0
+    assert 0 < found["tiny"]["peak_megabytes"] < 500
 
 
 def test_two_of_one_name_are_told_apart_and_one_given_twice_is_scored_once() -> None:

@@ -31,7 +31,7 @@ def render_cards(
         mesh, condition = bodies[index % len(bodies)], conditions[index % len(conditions)]
         view = (7 * index + 2) % protocol.VIEWS
         picture = pictures_of(mesh, condition, protocol.VIEWS, store).rgb[view]
-        points, _ = predict(picture)
+        points = predict(picture).points
         truth = metrics.Target(protocol.outside_points(mesh, store, protocol.TRUTH_POINTS))
         scored = metrics.figures(metrics.subsample(points, 8192), truth)
         detail = f"F@1 {scored.f1:.1f}   F@2 {scored.f2:.1f}   {len(points):,} points"

@@ -17,6 +17,7 @@ from training.benchmark.scoring import Task
 from training.benchmark.splat import draw_cloud
 from training.benchmark.store import Store
 from training.benchmark.tables import MAIN, Results
+from training.render.camera import stand
 from training.workers import Workers
 
 #: Pixels of a drawn cloud, and of the enlarged picture beside it.
@@ -46,19 +47,13 @@ def ranked(row: Results) -> list[tuple[str, str, int]]:
     return [(which, pairs[place][1], pairs[place][2]) for which, place in places.items()]
 
 
-def direction_of(azimuth_deg: float, elevation_deg: float) -> tuple[float, float, float]:
-    """Unit vector from the car to the camera: azimuth 0 before the nose, 90 on the car's left."""
-    a, e = np.radians([azimuth_deg, elevation_deg])
-    return float(np.cos(a) * np.cos(e)), float(np.sin(a) * np.cos(e)), float(np.sin(e))
-
-
 def draw_case(item: tuple[str, Task, int, str]) -> Case:
     """Draw one case: which, task, view, figures in words."""
     which, task, view, figures = item
     store = Store(task.cache)
     seen = protocol.views_of(task.mesh.name, task.views)[view]
     # Not quite from the camera's height: from the kerb a cloud is hard to read.
-    direction = direction_of(seen.azimuth, max(seen.elevation, 12.0))
+    direction = stand(seen.azimuth, max(seen.elevation, 12.0))
     picture = pictures_of(task.mesh, task.condition, task.views, store).rgb[view]
     truth = protocol.outside_points(task.mesh, store, task.truth_points)[:POINTS]
     clouds = [

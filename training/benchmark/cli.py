@@ -13,7 +13,8 @@ from training.meshes.options import add_mesh_flags
 
 BENCHMARK = """Score networks, clouds of another program, and controls on the test bodies: CarPC-1 (docs/benchmark.md).
 Writes report.html, results.md, results.json (the same on every run) and timings.json. What was computed is kept in
---cache, so a second run is quick and one that was cut off goes on. The shipped network is always among the rows."""
+--cache, so a second run is quick and one that was cut off goes on. Without --bundle, --onnx, --network or --clouds
+every shipped bundle is scored; lin2018 is always among the rows. The first network is compared with all others."""
 EXAMPLES = """examples:
   python -m training benchmark --workers 2
   python -m training benchmark --bundle runs/mine/bundle --onnx other.onnx --out runs/compare
@@ -84,7 +85,7 @@ def _subjects(bench: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME|DIR",
-        help=f"bundle to score; may be given several times ({DEFAULT} is scored in any case)",
+        help="bundle to score; may be given several times (default: all that ship with the package)",
     )
     bench.add_argument(
         "--onnx",
@@ -157,7 +158,7 @@ def run_benchmark(options: argparse.Namespace) -> int:
     _positive("--max-points", options.max_points, 0)
     if options.export_pictures:
         return _export(options, conditions)
-    from training.benchmark import page, report
+    from training.benchmark import goals, page, report
     from training.benchmark.run import Plan, run
 
     plan = Plan(
@@ -180,6 +181,8 @@ def run_benchmark(options: argparse.Namespace) -> int:
     report.write(outcome.results, outcome.timings, options.out)
     page.write(outcome, options.out / "report.html", options.workers)
     print(report.markdown_table(report.main_table(outcome.results["rows"])))
+    for _, _, tables in goals.sections(outcome.results, outcome.timings):
+        print(*(report.markdown_table(table) for table in tables), sep="\n")
     print(f"report with plots and pictures: {options.out / 'report.html'}; all tables: {options.out / 'results.md'}")
     return 0
 

@@ -85,14 +85,17 @@ def _read_ply(path: Path) -> np.ndarray:
         return read_ply(str(path)).points
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     end = lines.index("end_header")
-    names, count, element = [], 0, ""
+    names: list[str] = []
+    counts: dict[str, int] = {}
     for words in (line.split() for line in lines[:end]):
         if words[:1] == ["element"]:
-            element = words[1]
-            count = int(words[2]) if element == "vertex" else count
-        elif words[:1] == ["property"] and element == "vertex":
+            counts[words[1]] = int(words[2])
+        elif words[:1] == ["property"] and list(counts)[-1:] == ["vertex"]:
             names.append(words[-1])
-    table = _read_lines(path, lines[end + 1 : end + 1 + count])
+    # One line an element, kind after kind in the header's order: vertices need not come first.
+    before = list(counts)[: list(counts).index("vertex")]
+    start, count = end + 1 + sum(counts[name] for name in before), counts["vertex"]
+    table = _read_lines(path, lines[start : start + count])
     if len(table) != count:
         raise DataError(f"{path} is cut short: it has {len(table)} of {count} points; write it again")
     return table[:, [names.index(axis) for axis in "xyz"]] if count else table

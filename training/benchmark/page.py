@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
-from training.benchmark import plots
+from training.benchmark import goals, plots
 from training.benchmark.cases import Case, cases_of
 from training.benchmark.explained import PROTOCOL, PUBLISHED
 from training.benchmark.report import introduction, write_text
@@ -105,6 +105,11 @@ def plot_figures(results: Results, timings: Results) -> str:
                 "F@1 against how much of the car is covered or cut off by the frame. Dots: views; line: means, the "
                 "first of all views that hide nothing.",
             ),
+            figure(
+                plots.reliability(rows, conditions),
+                "What the confidence of points promises (the probability to lie within 2 % of a car length of the "
+                "surface) and what is kept. Dashed: an honest network. Size of a dot: share of the points.",
+            ),
             figure(plots.cost(rows, timings), "Accuracy against cost: up and to the left is better."),
         ]
     )
@@ -142,6 +147,10 @@ def page(outcome: Outcome, cases: Mapping[tuple[str, str], list[Case]]) -> str:
     scored = frozenset(title(row) for row in results["rows"] if row["kind"] in ("network", "clouds"))
     made = [
         ("Results", f"<p>{escape(introduction(results))}</p>" + html_table(main_table(results["rows"]), scored)),
+        *(
+            (heading, f"<p>{escape(text)}</p>" + "".join(html_table(table) for table in tables))
+            for heading, text, tables in goals.sections(results, timings)
+        ),
         ("Plots", plot_figures(results, timings)),
         ("Cases", "<p>By F@1, drawn from the picture's side.</p>" + case_figures(cases)),
     ]

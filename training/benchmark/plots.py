@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from training.benchmark.tables import MAIN, Results, title
+from training.benchmark.attributes import BINS
+from training.benchmark.tables import MAIN, Results, label, title
 
 #: Stands for the colour of the page's text until the SVG is written.
 INK = "#010203"
@@ -25,8 +26,8 @@ def looking(rows: Sequence[Results]) -> list[Results]:
 
 
 def colour_of(rows: Sequence[Results]) -> dict[str, str]:
-    """A colour for each name among the rows that look at the picture."""
-    names = list(dict.fromkeys(row["name"] for row in looking(rows)))
+    """A colour for each label among the rows that look at the picture."""
+    names = list(dict.fromkeys(label(row) for row in looking(rows)))
     return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
 
 
@@ -83,7 +84,7 @@ def distribution(rows: Sequence[Results]) -> str:
         for place, row in enumerate(shown):
             values = pairs_of(row, f1)
             spread = place + rng.uniform(-0.26, 0.26, len(values))
-            axis.scatter(values, spread, s=9, alpha=0.6, color=colours[row["name"]], linewidths=0)
+            axis.scatter(values, spread, s=9, alpha=0.6, color=colours[label(row)], linewidths=0)
             axis.plot([np.median(values)] * 2, [place - 0.36, place + 0.36], color=INK, linewidth=2)
         for name, level in levels(rows).items():
             axis.axvline(level, color=CONTROL_COLOUR, linewidth=1, linestyle=(0, (4, 3)))
@@ -113,7 +114,7 @@ def azimuth(rows: Sequence[Results], views: Results, conditions: Sequence[str], 
                 place = (np.round(angles / step).astype(int)) % bins
                 means = [float(values[place == i].mean()) if (place == i).any() else np.nan for i in range(bins)]
                 axis.plot(
-                    np.arange(bins + 1) * step, [*means, means[0]], color=colours[row["name"]], label=row["name"],
+                    np.arange(bins + 1) * step, [*means, means[0]], color=colours[label(row)], label=label(row),
                     marker="o", markersize=3, linewidth=1.5,
                 )  # fmt: skip
             axis.set_xticks([0, 90, 180, 270, 360], ["front", "left", "rear", "right", "front"])
@@ -134,7 +135,7 @@ def hidden(rows: Sequence[Results], views: Results, conditions: Sequence[str]) -
             points = [
                 (view["hidden"].get(row["condition"], 0.0), f1(record))
                 for row in looking(rows)
-                if row["name"] == name and row["condition"] in conditions
+                if label(row) == name and row["condition"] in conditions
                 for body, records in row["pairs"].items()
                 for view, record in zip(views[body], records, strict=True)
             ]
@@ -157,6 +158,36 @@ def hidden(rows: Sequence[Results], views: Results, conditions: Sequence[str]) -
     return out[0] if most > 0 else ""
 
 
+def reliability(rows: Sequence[Results], conditions: Sequence[str]) -> str:
+    """Share of points within 2 % against the probability that was promised, a panel a condition; "" without any."""
+    told = [row for row in looking(rows) if "confidence" in row["mean"]]
+    conditions = [condition for condition in conditions if any(row["condition"] == condition for row in told)]
+    if not conditions:
+        return ""
+    colours = colour_of(rows)
+    with drawing(3.2 * len(conditions) + 0.6, 3.2, len(conditions), "reliability") as (_, axes, out):
+        for axis, condition in zip(axes, conditions, strict=True):
+            axis.plot([0, 100], [0, 100], color=CONTROL_COLOUR, linewidth=1, linestyle=(0, (4, 3)))
+            for row in (r for r in told if r["condition"] == condition):
+                bins = [row["mean"]["confidence"][f"bin_{i}"] for i in range(BINS)]
+                # A bin of a few points says nothing.
+                held = np.array([[b["share"], b["promised"], b["kept"]] for b in bins if b["share"] >= 0.1]).T
+                share, promised, kept = held
+                axis.plot(
+                    100 * promised / share, 100 * kept / share, color=colours[label(row)], label=label(row),
+                    linewidth=1.5,
+                )  # fmt: skip
+                axis.scatter(100 * promised / share, 100 * kept / share, s=4 + 2 * share, color=colours[label(row)])
+            axis.set_title(condition)
+            axis.set_xlim(0, 100)
+            axis.set_ylim(0, 100)
+            axis.set_xlabel("promised, percent")
+            axis.grid()
+        axes[0].set_ylabel("within 2 %, percent")
+        axes[0].legend(fontsize=8, loc="upper left")
+    return out[0]
+
+
 def cost(rows: Sequence[Results], timings: Results) -> str:
     """F@1 against what a picture costs; "" for fewer than two networks."""
     networks = [row for row in rows if row["kind"] == "network"]
@@ -170,7 +201,7 @@ def cost(rows: Sequence[Results], timings: Results) -> str:
         for row in networks:
             spent = row["cost"]["gflop"] if counted else times[row["name"], row["condition"]]
             mark = markers[row["condition"]]
-            axis.scatter([spent], [f1(row["mean"])], s=42, color=colours[row["name"]], marker=mark)
+            axis.scatter([spent], [f1(row["mean"])], s=42, color=colours[label(row)], marker=mark)
             axis.annotate(
                 title(row).removeprefix("network "), (spent, f1(row["mean"])), xytext=(7, -3), fontsize=8,
                 textcoords="offset points",

@@ -11,11 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.benchmark import metrics
+from edge.pose import Pose
+from edge.runtime.outputs import BodyClass, Length
+from training.benchmark import attributes, metrics
 from training.benchmark.metrics import Target
 from training.benchmark.store import Store, code_fingerprint, mesh_fingerprint
 from training.meshes import depth, visible
 from training.meshes.model import CarMesh
+from training.render.camera import stand
 
 NAME = "CarPC-1"
 #: 2: the occluded condition, retrieval, EMD on every view.
@@ -35,8 +38,26 @@ SALOONS = frozenset({"saloon", "sedan"})
 
 #: Flat record of one scored cloud, e.g. {"8192.f1": 42.0, "all.f1": 40.1, "cd_l2": 3.2}.
 Record = dict[str, float]
-#: What is scored: a picture (S, S, 3) uint8 RGB to a cloud (N, 3), canonical frame, and milliseconds per stage.
-Predictor = Callable[[np.ndarray], tuple[np.ndarray, dict[str, float]]]
+
+
+class Answer(NamedTuple):
+    """What is made of one picture; None is what is not told.
+
+    points: (N, 3), canonical frame. timings: milliseconds per stage. confidence: (N,) probability that a point lies
+    within edge.runtime.outputs.NEAR of the surface. classes: names of all classes that could have been answered.
+    """
+
+    points: np.ndarray
+    timings: dict[str, float]
+    confidence: np.ndarray | None = None
+    pose: Pose | None = None
+    length: Length | None = None
+    body_class: BodyClass | None = None
+    classes: tuple[str, ...] = ()
+
+
+#: What is scored: a picture (S, S, 3) uint8 RGB to an answer.
+Predictor = Callable[[np.ndarray], Answer]
 
 
 class View(NamedTuple):
@@ -46,6 +67,14 @@ class View(NamedTuple):
     elevation: float
     focal: float
     seed: int
+
+    @property
+    def direction(self) -> np.ndarray:
+        """Unit vector (3,) from the car's centre to the camera, canonical frame: -R^T t of its camera, made 1 long.
+
+        Neither the aim of the lens nor the cut of the crop moves the camera.
+        """
+        return np.asarray(stand(self.azimuth, self.elevation))
 
 
 class Truth(NamedTuple):
@@ -123,11 +152,26 @@ def _named(prefix: str, figures: metrics.Figures) -> Record:
     return {f"{prefix}.{key}": float(value) for key, value in figures._asdict().items() if key != "points"}
 
 
+def answered(answer: Answer, truth: Truth, view: View) -> Record:
+    """All figures of one answer: those of the cloud, and of whatever else it tells (training.benchmark.attributes)."""
+    record = score(answer.points, truth)
+    if answer.pose is not None:
+        record |= attributes.pose_record(answer.pose, view.direction)
+    if answer.length is not None:
+        record |= attributes.length_record(answer.length, truth.mesh.length_m)
+    if answer.body_class is not None:
+        record |= attributes.class_record(answer.body_class, answer.classes, truth.mesh.body_class)
+    if answer.confidence is not None:
+        distance = metrics.distances(answer.points, truth.outside.tree)
+        record |= attributes.confidence_record(answer.confidence, distance)
+    return record
+
+
 def score_views(predict: Predictor, truth: Truth, pictures: Sequence[np.ndarray]) -> Iterator[Record]:
     """Predict and score each picture (S, S, 3) of one body, in the order of its views.
 
     The record also holds "ms.STAGE".
     """
-    for picture in pictures:
-        cloud, timings = predict(picture)
-        yield score(cloud, truth) | {f"ms.{stage}": value for stage, value in timings.items()}
+    for picture, view in zip(pictures, views_of(truth.mesh.name, len(pictures)), strict=True):
+        answer = predict(picture)
+        yield answered(answer, truth, view) | {f"ms.{stage}": value for stage, value in answer.timings.items()}

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from edge.ply import atomic_file
+from training.benchmark import goals
 from training.benchmark.tables import LABELS, MAIN, Results, Table, main_table, sections
 
 
@@ -31,7 +32,7 @@ def markdown(results: Results, timings: Results) -> str:
         f"{introduction(results)} What each means: docs/benchmark.md.\n",
         markdown_table(main_table(results["rows"])),
     ]
-    for heading, text, tables in sections(results, timings):
+    for heading, text, tables in [*goals.sections(results, timings), *sections(results, timings)]:
         parts.append(f"## {heading}\n{text}\n" if text else f"## {heading}\n")
         parts += [markdown_table(table) for table in tables]
     return "\n".join(parts)

@@ -15,7 +15,7 @@ import training.render
 import training.shapes
 from edge.bundle import DEFAULT, SHIPPED
 from edge.errors import DataError
-from training.benchmark import controls, metrics, protocol, retrieval, scoring, subjects
+from training.benchmark import controls, goals, measure, metrics, protocol, retrieval, scoring, subjects
 from training.benchmark.pictures import pictures_of
 from training.benchmark.protocol import Truth
 from training.benchmark.scoring import Task
@@ -33,10 +33,10 @@ ROWS = ("network", *protocol.CONTROL_NAMES)
 class Plan:
     """What to run.
 
-    bundles, onnx, networks (name and checkpoint), clouds: what is scored; the shipped bundle always is, unless rows
-    leaves networks out. worst: whether missing clouds get the worst score. rows: out of ROWS. views: a body and
-    condition. max_points: of the streamed cloud. truth_points: of the ground truth; fewer only in tests. workers:
-    processes.
+    bundles, onnx, networks (name and checkpoint), clouds: what is scored; without any, every shipped bundle; Lin 2018
+    always, unless rows leaves networks out. worst: whether missing clouds get the worst score. rows: out of ROWS.
+    views: a body and condition. max_points: of the streamed cloud. truth_points: of the ground truth; fewer only in
+    tests. workers: processes.
     """
 
     bundles: tuple[str, ...]
@@ -96,15 +96,24 @@ def picture_task(task: tuple[CarMesh, str, int, Path]) -> tuple[str, list[float]
 
 
 def networks_of(plan: Plan) -> list[Subject]:
-    """Every network to score, opened once to see that it can be; the shipped one is always among them."""
+    """Every network to score, opened once to see that it can be: what was asked for, or every shipped bundle.
+
+    Lin 2018, trained on the same data, is among them in any case: the comparison is with it.
+    """
     if "network" not in plan.rows:
         return []
     found = [subjects.bundle_subject(name) for name in plan.bundles]
     found += [subjects.onnx_subject(path) for path in plan.onnx]
     found += [subjects.checkpoint_subject(name, path) for name, path in plan.networks]
-    # The row every table needs: Lin 2018, trained on the same data.
-    shipped = subjects.bundle_subject(str(Path(SHIPPED) / DEFAULT))
-    return found if any(s.sha256 == shipped.sha256 for s in found) else [*found, shipped]
+    names = [goals.REFERENCE] if found or plan.clouds else shipped_bundles()
+    shipped = [subjects.bundle_subject(str(Path(SHIPPED) / name)) for name in names]
+    return [*found, *(s for s in shipped if all(s.sha256 != other.sha256 for other in found))]
+
+
+def shipped_bundles() -> list[str]:
+    """Names of the bundles that ship with the package: the default one first, Lin 2018 last."""
+    names = sorted(path.parent.name for path in Path(SHIPPED).glob("*/manifest.json"))
+    return sorted(names, key=lambda name: (name != DEFAULT, name == goals.REFERENCE))
 
 
 def score_subjects(
@@ -178,9 +187,12 @@ def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
         clock.lap("scoring")
         more, choice = control_rows(plan, train, test, store, workers)
         clock.lap("controls")
+    # Alone on the machine, after the workers have gone.
+    measured = measure.measure_all(found, plan.backend, plan.max_points)
+    clock.lap("measuring")
     rows += more
     results = results_of(plan, found, truths, train, missing, rows, pictures, choice)
-    return Outcome(results, timings_of(rows, plan, clock), tasks, test)
+    return Outcome(results, timings_of(rows, measured, plan, clock), tasks, test)
 
 
 class Clock:
@@ -197,13 +209,16 @@ class Clock:
         self._start = now
 
 
-def timings_of(rows: Sequence[Row], plan: Plan, clock: Clock) -> dict[str, Any]:
-    """timings.json: milliseconds a picture and stage of the networks, and seconds of the run."""
+def timings_of(
+    rows: Sequence[Row], measured: dict[str, dict[str, float]], plan: Plan, clock: Clock
+) -> dict[str, Any]:
+    """timings.json: milliseconds a picture and stage of the networks, each by itself, and seconds of the run."""
     return {
         "device": f"{scoring.processor()}, 1 thread",
         "finished": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "workers": plan.workers,
         "seconds": clock.seconds,
+        "networks": measured,
         "rows": [
             {"name": row.name, "condition": row.condition, "ms": times_of(row)} for row in rows if times_of(row)
         ],
@@ -286,12 +301,18 @@ def hashes_of(
     truths: Sequence[Truth], train: Sequence[CarMesh], pictures: dict[tuple[str, str], tuple[str, list[float]]]
 ) -> dict[str, Any]:
     """What two runs must share for their figures to be the same: meshes, pictures, code, libraries."""
-    packages = (training.benchmark, training.meshes, training.render, training.shapes)
-    code = {package.__name__.rpartition(".")[2]: package for package in packages}
+    code: dict[str, Sequence[object]] = {
+        "benchmark": [training.benchmark],
+        "meshes": [training.meshes],
+        "render": [training.render],
+        "shapes": [training.shapes],
+        "networks": scoring.NETWORK_CODE,
+        "edge": scoring.DEVICE_CODE,
+    }
     return {
         "test_meshes": {t.mesh.name: mesh_fingerprint(t.mesh) for t in truths},
         "training_meshes": {mesh.name: mesh_fingerprint(mesh) for mesh in sorted(train, key=lambda m: m.name)},
         "pictures": {f"{body}/{condition}": made[0] for (body, condition), made in pictures.items()},
-        "code": {name: code_fingerprint([module]) for name, module in code.items()},
+        "code": {name: code_fingerprint(modules) for name, modules in code.items()},
         "libraries": scoring.versions(),
     }

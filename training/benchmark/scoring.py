@@ -10,19 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-import edge.geometry
+import edge
+import edge.runtime
+import edge.runtime.backends
 import training.networks
-from edge.runtime import reconstructor
-from edge.runtime.backends import ort
-from training.benchmark import clouds, metrics, protocol, subjects
+from training.benchmark import attributes, clouds, metrics, plain, protocol, subjects
 from training.benchmark.pictures import pictures_of
-from training.benchmark.protocol import Predictor, Record
+from training.benchmark.protocol import Answer, Predictor, Record
 from training.benchmark.store import Store, code_fingerprint, fingerprint
 from training.benchmark.subjects import Subject
 from training.meshes.model import CarMesh
 
 #: What decides a network's figures besides our own code; their versions stand in results.json.
 LIBRARIES = ("numpy", "scipy", "onnxruntime", "torch", "opencv-python-headless", "open3d-cpu", "moderngl")
+#: Our own code that makes a cloud of a picture, besides the file of weights.
+DEVICE_CODE = (edge, edge.runtime, edge.runtime.backends)
+NETWORK_CODE = (training.networks,)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def score_body(task: Task) -> list[Record]:
     store = Store(task.cache)
     truth = protocol.truth_of(task.mesh, store, task.truth_points)
     pictures = pictures_of(task.mesh, task.condition, task.views, store)
-    code = [metrics, protocol, clouds, subjects, edge.geometry, reconstructor, ort, training.networks]
+    code = [metrics, protocol, attributes, clouds, plain, subjects, *DEVICE_CODE, *NETWORK_CODE]
     subject = task.subject
     key = fingerprint(
         (subject.kind, subject.sha256, subject.network, task.mesh.name, task.condition, task.backend, task.max_points),
@@ -66,8 +69,8 @@ def opened(task: Task) -> Predictor:
         return subjects.predictor(task.subject, task.backend, task.max_points)
     views = iter(range(task.views))
 
-    def read(rgb: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
-        return subjects.cloud_of(task.subject, task.mesh.name, task.condition, next(views)), {}
+    def read(rgb: np.ndarray) -> Answer:
+        return Answer(subjects.cloud_of(task.subject, task.mesh.name, task.condition, next(views)), {})
 
     return read
 
@@ -77,7 +80,7 @@ def predicted(task: Task, view: int) -> np.ndarray:
     if task.subject.kind == "clouds":
         return subjects.cloud_of(task.subject, task.mesh.name, task.condition, view)
     rgb = pictures_of(task.mesh, task.condition, task.views, Store(task.cache)).rgb[view]
-    return opened(task)(rgb)[0]
+    return opened(task)(rgb).points
 
 
 def versions() -> dict[str, str]:

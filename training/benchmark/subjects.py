@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,16 +13,11 @@ from typing import Any, Literal
 import numpy as np
 
 from edge.bundle import Bundle, load_bundle, sha256_file
-from edge.errors import BackendError, DataError, SettingsError
-from edge.geometry import cube_corner_views
-from edge.runtime.backends import Backend, open_backend
+from edge.runtime.backends import open_backend
 from edge.runtime.reconstructor import Reconstructor
 from training.benchmark import clouds
-from training.benchmark.protocol import CLOUD_POINTS, Predictor
-
-#: Tensors of the contract in docs/bundle.md, for an ONNX file without a manifest.
-INPUT, OUTPUT = "image", "maps"
-CHANNELS = 4
+from training.benchmark.plain import TorchBackend, open_checkpoint, open_onnx, torch_network
+from training.benchmark.protocol import CLOUD_POINTS, Answer, Predictor
 
 
 @dataclass(frozen=True)
@@ -41,80 +38,43 @@ class Subject:
     missing: tuple[str, ...] = ()
 
 
-class PlainNetwork(Bundle):
-    """A network without a manifest: the contract's defaults stand in for it. ``path`` is the ONNX file itself."""
-
-    def file(self, name: str) -> str:
-        return self.path
-
-
-def plain_network(path: str, name: str, size: int, output_shape: tuple[int, ...]) -> PlainNetwork:
-    """The defaults of docs/bundle.md: RGB in 0..1, cube-corner views, a point where the mask logit exceeds 0."""
-    return PlainNetwork(
-        path=path,
-        manifest={"name": name, "files": {}},
-        input_name=INPUT,
-        input_size=size,
-        mean=np.zeros(3, np.float32),
-        std=np.ones(3, np.float32),
-        margin=0.0,
-        output_name=OUTPUT,
-        output_shape=output_shape,
-        views=cube_corner_views(),
-        threshold=0.0,
-    )
-
-
 def bundle_subject(name_or_path: str) -> Subject:
     """A bundle by name or folder. BundleError if it is missing or damaged."""
     bundle = load_bundle(name_or_path)
     network = bundle.manifest.get("network", {})
-    cost = {"megabytes": Path(bundle.file("reconstructor.onnx")).stat().st_size / 1e6}
+    cost = file_cost(Path(bundle.file("reconstructor.onnx")))
     if "gflop" in network:
         cost["gflop"] = float(network["gflop"])
     if "parameters" in network:
         cost["parameters_m"] = float(network["parameters"]) / 1e6
+    # Estimated at export (python -m export), where the estimator is.
+    for key, value in network.get("nano_ms_estimate", {}).items():
+        cost[f"nano_{key}"] = float(value)
     sha256 = bundle.manifest["files"]["reconstructor.onnx"]["sha256"]
     return Subject(bundle.name, "bundle", bundle.path, sha256, cost=cost, training=bundle.manifest.get("training"))
+
+
+def file_cost(path: Path) -> dict[str, float]:
+    """megabytes of an ONNX file, and megabytes_fp16 of all its floating-point constants at two bytes a number.
+
+    Not of the parameters alone: what a network needs besides, such as a shape basis, has to be stored as well. Without
+    the package onnx (pip install -e '.[export]') the second is not counted, and the table has a dash.
+    """
+    size = {"megabytes": path.stat().st_size / 1e6}
+    if importlib.util.find_spec("onnx") is None:
+        return size
+    import onnx
+
+    kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+    tensors = onnx.load(str(path)).graph.initializer
+    numbers = sum(math.prod(tensor.dims) for tensor in tensors if tensor.data_type in kinds)
+    return size | {"megabytes_fp16": 2 * numbers / 1e6}
 
 
 def onnx_subject(path: Path) -> Subject:
     """Any ONNX file with the contract of docs/bundle.md. BackendError says how it differs from it."""
     open_onnx(path)
-    cost = {"megabytes": path.stat().st_size / 1e6}
-    return Subject(path.stem, "onnx", str(path), sha256_file(str(path)), cost=cost)
-
-
-def open_onnx(path: Path) -> PlainNetwork:
-    """The file's tensors checked against the contract; BackendError if it is another kind of network."""
-    from edge.runtime.backends.ort import PROVIDER, import_onnxruntime, runtime_errors
-
-    if not path.is_file():
-        raise BackendError(f"no ONNX file at {path}; give --onnx FILE.onnx, or --bundle for a bundle folder")
-    runtime = import_onnxruntime()
-    try:
-        session = runtime.InferenceSession(str(path), providers=[PROVIDER])
-    except runtime_errors(runtime) as error:
-        raise BackendError(f"onnxruntime {runtime.__version__} refuses {path} ({error}); export it again") from None
-    got, given = (
-        {tensor.name: list(tensor.shape) for tensor in tensors}
-        for tensors in (session.get_inputs(), session.get_outputs())
-    )
-    views = len(cube_corner_views().rotations)
-    image, maps = got.get(INPUT, []), given.get(OUTPUT, [])
-    square = len(image) == 4 and image[:2] == [1, 3] and isinstance(image[2], int) and image[2] == image[3]
-    whole = len(maps) == 5 and maps[:3] == [1, views, CHANNELS] and all(isinstance(n, int) for n in maps)
-    if list(got) != [INPUT] or not square or not whole:
-        raise BackendError(
-            f"{path} takes {_shapes(got)} and gives {_shapes(given)}; without a manifest it must take {INPUT} "
-            f"(1, 3, S, S) and give {OUTPUT} (1, {views}, {CHANNELS}, H, W), fixed numbers all (docs/bundle.md). "
-            "Export it so, or make a bundle whose manifest says how it differs"
-        )
-    return plain_network(str(path), path.stem, int(image[2]), tuple(int(n) for n in maps))
-
-
-def _shapes(tensors: dict[str, list[Any]]) -> str:
-    return ", ".join(f"{name} ({', '.join(str(n) for n in shape)})" for name, shape in tensors.items()) or "nothing"
+    return Subject(path.stem, "onnx", str(path), sha256_file(str(path)), cost=file_cost(path))
 
 
 def checkpoint_subject(network: str, path: Path) -> Subject:
@@ -125,44 +85,10 @@ def checkpoint_subject(network: str, path: Path) -> Subject:
 
     built = open_checkpoint(network, path)
     cost = count(built, torch.zeros(1, 3, built.input_size, built.input_size))
-    figures = {
-        "gflop": cost.gflop, "parameters_m": cost.parameters / 1e6, "megabytes": 4 * cost.parameters / 1e6,
-    }  # fmt: skip
+    numbers = sum(value.numel() for value in built.state_dict().values() if value.is_floating_point())
+    figures = {"gflop": cost.gflop, "parameters_m": cost.parameters / 1e6, "megabytes_fp16": 2 * numbers / 1e6}
     name = f"{network}-{path.parent.name or path.stem}"
     return Subject(name, "checkpoint", str(path), sha256_file(str(path)), network, figures)
-
-
-def open_checkpoint(name: str, path: Path) -> Any:
-    """The network in evaluation mode. DataError or SettingsError if the checkpoint is not one of this network."""
-    from training import checkpoint
-    from training.networks import build
-
-    network = build(name)
-    state = checkpoint.load(path)
-    trained = state.get("network_name")
-    if trained != name:
-        raise SettingsError(f"{path} holds a network {trained!r}, not {name!r}; type --network {trained}")
-    try:
-        network.load_state_dict(state["average"])
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path} does not fit the network {name} of this version ({reason}); train it again") from None
-    return network.eval()
-
-
-class TorchBackend(Backend):
-    """A network of the registry as a backend, on one thread."""
-
-    name = "torch"
-
-    def __init__(self, network: Any) -> None:
-        self._network = network
-
-    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        import torch
-
-        with torch.inference_mode():
-            return {OUTPUT: self._network(torch.from_numpy(inputs[INPUT])).numpy()}
 
 
 def clouds_subject(
@@ -179,35 +105,39 @@ def clouds_subject(
     return Subject(name, "clouds", str(folder), found.sha256, missing=tuple(found.missing))
 
 
-def predictor(subject: Subject, backend: str = "auto", max_points: int = CLOUD_POINTS) -> Predictor:
+def predictor(
+    subject: Subject, backend: str = "auto", max_points: int = CLOUD_POINTS, threads: int = 1
+) -> Predictor:
     """The product's own reconstruction, on one thread. The picture is the crop: no box is given.
 
     Rendered pictures leave the margin that a finder's box and the bundle's margin would leave; in "clutter" and
     "occluded" they are cropped with the error a finder makes. Not for clouds, which are there already.
     """
     if subject.kind == "bundle":
-        return reconstruction(load_bundle(subject.path), backend, max_points)
+        return reconstruction(load_bundle(subject.path), backend, max_points, threads)
     if subject.kind == "onnx":
-        return reconstruction(open_onnx(Path(subject.path)), backend, max_points)
+        return reconstruction(open_onnx(Path(subject.path)), backend, max_points, threads)
     import torch
 
     # One thread, as ONNX Runtime: comparable, and several processes do not fight for the cores.
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     network = open_checkpoint(subject.network, Path(subject.path))
-    shape = (1, network.view_count, CHANNELS, network.map_size, network.map_size)
-    bundle = plain_network(subject.path, subject.name, network.input_size, shape)
+    bundle = torch_network(network, subject.name, subject.path)
     return _predictor(Reconstructor(bundle, TorchBackend(network), max_points))
 
 
-def reconstruction(bundle: Bundle, backend: str, max_points: int) -> Predictor:
+def reconstruction(bundle: Bundle, backend: str, max_points: int, threads: int = 1) -> Predictor:
     """A bundle's network as a predictor."""
-    return _predictor(Reconstructor(bundle, open_backend(bundle, backend, threads=1), max_points))
+    return _predictor(Reconstructor(bundle, open_backend(bundle, backend, threads=threads), max_points))
 
 
 def _predictor(reconstructor: Reconstructor) -> Predictor:
-    def predict(rgb: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+    def predict(rgb: np.ndarray) -> Answer:
         made = reconstructor.reconstruct(np.ascontiguousarray(rgb[..., ::-1]))
-        return made.cloud.points, made.timings
+        return Answer(
+            made.cloud.points, made.timings, made.cloud.confidence, made.pose, made.length, made.body_class,
+            reconstructor.bundle.classes,
+        )
 
     return predict
 

@@ -11,8 +11,14 @@ import numpy as np
 from training.benchmark.protocol import Record
 
 #: Figures where less is worse; of all others, more is worse.
-MORE_IS_BETTER = ("f1", "f2", "f5")
+MORE_IS_BETTER = ("f1", "f2", "f5", "rank")
 WORST_PART = 0.1
+#: Figures of which the median over all views is given too: a few cars taken back to front would hide the rest.
+MEDIANS = ("pose.direction_deg", "pose.azimuth_deg", "length.error")
+#: Figures of which a worst decile says nothing: sizes, and what is either right or wrong in one view.
+NO_DECILE = ("points", "pose.flipped", "length.covered", "class.right")
+#: Figures that are kept as means only: a histogram of every single view would double the file.
+MEANS_ONLY = ("confidence.decile_", "confidence.bin_", "confidence.promised", "confidence.kept")
 
 
 @dataclass
@@ -44,13 +50,20 @@ def worst_decile(records: Iterable[Record]) -> Record:
     records = list(records)
     out: Record = {}
     for key in dict.fromkeys(key for record in records for key in record):
-        if key == "points":
+        if key in NO_DECILE or key.startswith(MEANS_ONLY):
             continue
         values = np.sort([r[key] for r in records if key in r])
         count = int(np.ceil(WORST_PART * len(values)))
         worst = values[:count] if key.rsplit(".", 1)[-1] in MORE_IS_BETTER else values[-count:]
         out[key] = float(worst.mean())
     return out
+
+
+def medians(records: Iterable[Record]) -> Record:
+    """Median over the records of the figures in MEDIANS that any of them has."""
+    records = list(records)
+    held = {key: [r[key] for r in records if key in r] for key in MEDIANS}
+    return {key: float(np.median(values)) for key, values in held.items() if values}
 
 
 def summarise(row: Row, classes: Mapping[str, str], saloons: frozenset[str]) -> dict[str, Any]:
@@ -70,14 +83,20 @@ def summarise(row: Row, classes: Mapping[str, str], saloons: frozenset[str]) -> 
         "kind": row.kind,
         "condition": row.condition,
         "mean": nested(mean_records(bodies.values())),
+        "median": nested(medians(r for body in records.values() for r in body)),
         "worst_decile": nested(worst_decile(r for body in records.values() for r in body)),
         "groups": {name: nested(mean_records(groups[name])) for name in sorted(groups, reverse=True)},
         "classes": {name: nested(mean_records(members[name])) for name in sorted(members)},
         "bodies": {name: nested(record) for name, record in bodies.items()},
         "notes": row.notes,
         "cost": row.cost,
-        "pairs": {name: [nested(r) for r in body] for name, body in records.items()},
+        "pairs": {name: [nested(of_one_view(r)) for r in body] for name, body in records.items()},
     }
+
+
+def of_one_view(record: Record) -> Record:
+    """The figures that are kept for every single view."""
+    return {key: value for key, value in record.items() if not key.startswith(MEANS_ONLY)}
 
 
 def without_times(record: Record) -> Record:

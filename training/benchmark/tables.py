@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from training.benchmark.attributes import DECILES, FLIPPED, LAPLACE
+
 TITLES = {
     "mean": "mean training car",
     "median-maps": "median of the fixed-view maps",
@@ -26,6 +28,21 @@ LABELS = {"whole": "whole cloud", "8192": "8,192 points", "2048": "2,048 points"
 #: Size of the main table: dense enough for F@1, and what the shape-space study used.
 MAIN = "8192"
 DASH = "–"
+POSE = (
+    "Angle between the predicted and the true direction from the car's centre to the camera. Confused: azimuth wrong "
+    f"by more than {FLIPPED:g} degrees. Length: percent of the true one; an honest expected error (Laplace) covers "
+    f"{LAPLACE:.1f} % of the errors. Class: of bodies whose class the network knows."
+)
+CONFIDENCE = (
+    "Confidence is the probability that a point lies within 2 % of a car length of the true surface (a network of maps "
+    "gives its mask's probability instead). Rank correlation (Spearman) of expected and true distance, per view. "
+    "Promised: mean confidence; kept: share of points within 2 %; calibration error: their mean difference, by tenths "
+    "of confidence. Right: mean true distance x 100 of each tenth of the points, ordered by confidence."
+)
+COST = (
+    "FP16: two bytes for every floating-point constant of the graph. Nano: estimated from operations and bytes, not "
+    "measured on hardware. Peak memory: what the process grew by from opening the network to its first clouds."
+)
 
 Results = dict[str, Any]
 Pick = Callable[[Results], Results]
@@ -39,11 +56,15 @@ class Table(NamedTuple):
     words: bool = False
 
 
+def label(row: Results) -> str:
+    """What a row is called, whatever the condition; a network named like a control is told apart from it."""
+    named = {"network": f"network {row['name']}", "clouds": f"clouds {row['name']}"}
+    return named.get(row["kind"]) or TITLES[row["name"]]
+
+
 def title(row: Results) -> str:
     """What a row is called in the tables."""
-    named = {"network": f"network {row['name']}", "clouds": f"clouds {row['name']}"}
-    name = named.get(row["kind"]) or TITLES[row["name"]]
-    return name if row["condition"] == "any" else f"{name}, {row['condition']}"
+    return label(row) if row["condition"] == "any" else f"{label(row)}, {row['condition']}"
 
 
 def number(record: Results, path: str, digits: int) -> str:
@@ -120,6 +141,49 @@ def notes_table(rows: Sequence[Results], bodies: Sequence[Results]) -> Table | N
     return Table(["body", *(title(row) for row in told)], lines, words=True) if told else None
 
 
+def pose_table(rows: Sequence[Results]) -> Table | None:
+    """Camera, length and class of the rows that tell any of them; None if none does."""
+    told = [row for row in rows if row["mean"].keys() & {"pose", "length", "class"}]
+    lines = []
+    for row in told:
+        median, mean = row["median"], row["mean"]
+        cells = [number(median, "pose.direction_deg", 1), number(mean, "pose.direction_deg", 1)]
+        cells += [number(median, "pose.azimuth_deg", 1), number(mean, "pose.flipped", 1)]
+        cells += [number(median, "length.error", 1), number(mean, "length.error", 1)]
+        cells += [number(mean, "length.covered", 1), number(mean, "class.right", 1)]
+        lines.append([title(row), *cells])
+    header = ["row", "direction, median °", "mean °", "azimuth, median °", "front/back confused, %"]
+    header += ["length error, median %", "mean %", "within the expected error, %", "class right, %"]
+    return Table(header, lines) if lines else None
+
+
+def confidence_table(rows: Sequence[Results]) -> Table | None:
+    """How well confidence sorts points, and whether it means what it says; None if no row has it."""
+    told = [row for row in rows if "confidence" in row["mean"]]
+    lines = []
+    for row in told:
+        mean = row["mean"]
+        cells = [number(mean, "confidence.rank", 2), number(mean, "confidence.promised", 1)]
+        cells += [number(mean, "confidence.kept", 1), f"{calibration_error(mean['confidence']):.1f}"]
+        cells += [number(mean, f"confidence.decile_{place}", 2) for place in range(1, DECILES + 1)]
+        lines.append([title(row), *cells])
+    header = ["row", "rank correlation", "promised, %", "kept, %", "calibration error, %"]
+    header += [{1: "least sure tenth", DECILES: "surest tenth"}.get(i, str(i)) for i in range(1, DECILES + 1)]
+    return Table(header, lines) if lines else None
+
+
+def calibration_error(confidence: Results) -> float:
+    """Mean difference of promised and kept probability over the bins, by their points, percent (Guo et al., 2017)."""
+    bins = [value for key, value in confidence.items() if key.startswith("bin_")]
+    return float(sum(abs(held["promised"] - held["kept"]) for held in bins))
+
+
+def nano(cost: Results) -> str:
+    """Estimated milliseconds of a Jetson Nano with the estimator's range."""
+    text = number(cost, "nano_ms", 1)
+    return text if DASH in text else f"{text} ({number(cost, 'nano_low', 1)}–{number(cost, 'nano_high', 1)})"
+
+
 def cost_table(rows: Sequence[Results], timings: Results) -> Table | None:
     """What the networks cost; None if none was scored."""
     times = {(t["name"], t["condition"]): t["ms"] for t in timings["rows"]}
@@ -127,10 +191,14 @@ def cost_table(rows: Sequence[Results], timings: Results) -> Table | None:
     for row in rows:
         if row["kind"] == "network":
             cost, ms = row["cost"], times.get((row["name"], row["condition"]), {})
-            cells = [number(cost, "gflop", 2), number(cost, "parameters_m", 2), number(cost, "megabytes", 1)]
-            cells += [number(ms, stage, 1) for stage in ("crop", "network", "fusion")]
+            measured = timings.get("networks", {}).get(row["name"], {})
+            cells = [number(cost, "gflop", 2), number(cost, "parameters_m", 2)]
+            cells += [number(cost, "megabytes_fp16", 1), number(cost, "megabytes", 1), nano(cost)]
+            cells += [number(ms, stage, 1) for stage in ("crop", "network", "fusion", "colour")]
+            cells += [number(measured, "ms_two_threads", 1), number(measured, "peak_megabytes", 0)]
             lines.append([title(row), *cells, number(row["mean"], "points", 0)])
-    header = ["row", "GFLOP", "parameters, M", "MB", "crop ms", "network ms", "fusion ms", "points"]
+    header = ["row", "GFLOP", "parameters, M", "MB in FP16", "MB, file", "Nano ms, estimated"]
+    header += ["crop ms", "network ms", "fusion ms", "colour ms", "network ms, 2 threads", "peak memory, MB", "points"]
     return Table(header, lines) if lines else None
 
 
@@ -139,7 +207,8 @@ def sections(results: Results, timings: Results) -> list[tuple[str, str, list[Ta
     rows, bodies = results["rows"], results["bodies"]
     saloons = ", ".join(b["name"] for b in bodies if b["saloon"]) or "none"
     notes, cost = notes_table(rows, bodies), cost_table(rows, timings)
-    found = [
+    pose, confidence = pose_table(rows), confidence_table(rows)
+    found: list[tuple[str, str, list[Table]]] = [
         (
             "Saloons and the rest",
             f"Saloons: {saloons}. One ordinary saloon guessed for every car scores well on them and badly on the rest.",
@@ -162,10 +231,14 @@ def sections(results: Results, timings: Results) -> list[tuple[str, str, list[Ta
             [figure_table(rows, "all")],
         ),
     ]
+    if pose:
+        found.append(("Camera, length and class", POSE, [pose]))
+    if confidence:
+        found.append(("Confidence of points", CONFIDENCE, [confidence]))
     if notes:
         found.append(("What the controls chose", chosen(results), [notes]))
     if cost:
-        found.append(("Cost", f"Milliseconds a picture on {timings['device']}.", [cost]))
+        found.append(("Cost", f"Milliseconds a picture on {timings['device']}. {COST}", [cost]))
     return found
 
 
