@@ -17,6 +17,8 @@ SHIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bundles")
 DEFAULT = "lin2018"
 
 
+#: The triangles of the output ``vertices``: int32 (F, 3).
+FACES = "faces.npy"
 #: What a network may give, in the order of its outputs, and the shape of each; None is a number of the network's own.
 OUTPUTS: Dict[str, Tuple[Optional[int], ...]] = {
     "points": (1, None, 3),
@@ -134,6 +136,9 @@ def load_bundle(name_or_path: str, verify: bool = True) -> Bundle:
             _check_file(path, name, entry, verify)
         spec, prior = manifest["input"], manifest["length_prior_m"]
         outputs = _outputs(path, manifest["outputs"])
+        if "vertices" in outputs and FACES not in manifest["files"]:
+            raise BundleError("bundle %s gives vertices and holds no %s that joins them; export the bundle again"
+                              % (path, FACES))
         return Bundle(
             path=path,
             manifest=manifest,

@@ -112,6 +112,7 @@ def test_a_manifest_that_is_not_json_is_refused(tmp_path: Any) -> None:
         (lambda m: m["outputs"].update(points={"shape": [2, 9, 3]}), r"points the shape \(2, 9, 3\), wanted \(1, N, 3"),
         (lambda m: m["outputs"].update(maps={"shape": [1, 7, 4, 9, 9]}), "has maps of 7 views and describes views of"),
         (lambda m: m["outputs"].update(error={"shape": [1, 7]}), r"error \(1, 7\), points none; export the bundle"),
+        (lambda m: m["outputs"].update(vertices={"shape": [1, 9, 3]}), "gives vertices and holds no faces.npy"),
         (lambda m: (occupancy(m), m.pop("grid")), "lacks or garbles 'grid'"),
         (lambda m: (occupancy(m), m["grid"].reverse()), "upper corner is not above its lower one"),
         (lambda m: m["files"].update({"../x": {}}), "names '../x', which lies outside the bundle"),
