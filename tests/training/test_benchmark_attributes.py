@@ -95,7 +95,7 @@ def test_honest_confidence_is_calibrated_and_sorts_points() -> None:
 
 def calibrated(record: dict[str, float]) -> float:
     (row,) = rows({"a": [record]})
-    return calibration_error(row["mean"]["confidence"])
+    return calibration_error(row["histograms"]["confidence"])
 
 
 def test_confidence_that_says_nothing_has_no_rank_and_no_order() -> None:
@@ -118,7 +118,7 @@ def rows(records: dict[str, list[dict[str, float]]], name: str = "told") -> list
     return [summarise(made, dict.fromkeys(records, "suv"), frozenset())]
 
 
-def test_medians_are_over_all_views_and_histograms_are_kept_as_means_only() -> None:
+def test_medians_are_over_all_views_and_histograms_are_kept_once_a_row() -> None:
     angles = {"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, 175.0]}
     expected, distance = exponential(500)
     shared = confidence_record(confidence_of(expected), distance)
@@ -131,8 +131,10 @@ def test_medians_are_over_all_views_and_histograms_are_kept_as_means_only() -> N
     assert row["mean"]["pose"] == {"direction_deg": pytest.approx(31.6667), "flipped": pytest.approx(16.6667)}
     assert row["worst_decile"]["pose"] == {"direction_deg": 175.0}
     assert row["worst_decile"]["confidence"].keys() == {"rank"}
-    assert row["pairs"]["a"][0]["confidence"].keys() == {"rank"}
-    assert row["mean"]["confidence"]["bin_5"].keys() == {"share", "promised", "kept"}
+    kept = {"rank", "promised", "kept"}
+    assert row["pairs"]["a"][0]["confidence"].keys() == row["mean"]["confidence"].keys() == kept
+    assert row["histograms"]["confidence"]["bin_5"].keys() == kept - {"rank"} | {"share"}
+    assert row["histograms"]["confidence"]["decile_1"] == pytest.approx(shared["confidence.decile_1"], abs=1e-4)
 
 
 def test_tables_show_only_rows_that_tell_and_dashes_for_what_they_do_not() -> None:

@@ -21,10 +21,11 @@ from edge.errors import CarcloudError, DataError, SettingsError
 from edge.geometry import Cloud
 from edge.ply import write_ply
 from tests.edge.helpers import TINY_BUNDLE, copy_tiny_bundle, write_picture
-from tests.training.benchmark_cars import toy_car
-from training.benchmark import cli, protocol, retrieval, scoring
+from tests.training.benchmark_cars import constants, toy_car
+from training.benchmark import cli, protocol, record, retrieval, scoring
 from training.benchmark import run as running
 from training.meshes.model import CarMesh
+from training.networks.base import BINS, CLASSES
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ def test_a_change_of_the_networks_or_of_the_device_code_is_a_change_of_the_hashe
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def code() -> dict[str, str]:
-        return running.hashes_of([], [], {})["code"]
+        return record.hashes_of([], [], {})["code"]
 
     before = code()
     monkeypatch.setattr(scoring, "NETWORK_CODE", (protocol,))
@@ -171,6 +172,41 @@ def test_a_change_of_the_networks_or_of_the_device_code_is_a_change_of_the_hashe
     assert {name for name in before if before[name] != changed[name]} == {"networks"}
     monkeypatch.setattr(scoring, "DEVICE_CODE", (protocol,))
     assert code()["edge"] != before["edge"]
+
+
+def test_what_a_network_tells_besides_the_shape_is_in_the_results_and_on_the_page(
+    cars: list[CarMesh], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "SHIPPED", shipped(tmp_path, "lin2018"))
+    azimuth = np.zeros((1, 2 * BINS))
+    azimuth[0, 0] = 50.0  # from before, always: right for the first of two views, and back to front for the second
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 400, 3)) * [1.0, 0.4, 0.3]
+    file = constants(
+        tmp_path / "teller.onnx", points=points, error=np.linspace(0.005, 0.1, 400)[None], azimuth=azimuth,
+        camera=np.zeros((1, 6)), length=np.log([[4.4, 0.11]]), classes=np.eye(len(CLASSES))[None, 0] * 9,
+    )  # fmt: skip
+    flags = ["--onnx", str(file), "--rows", "network,noise", *FEW, "--cache", str(tmp_path / "cache")]
+    assert command("benchmark", *flags, "--out", str(tmp_path / "out")) == 0
+    row, reference, noise = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
+    assert (row["name"], reference["name"]) == ("teller", "lin2018")
+    wrong = [abs((v.azimuth + 180) % 360 - 180) for body in ("p406", "suv") for v in protocol.views_of(body, 2)]
+    told = [pair["pose"]["azimuth_deg"] for body in ("p406", "suv") for pair in row["pairs"][body]]
+    assert told == pytest.approx(wrong, abs=1e-3)
+    assert row["mean"]["pose"]["flipped"] == 50.0 and row["median"]["pose"]["azimuth_deg"] > 20
+    # 4.4 m of 4 m, and an expected error of 11 % of it; a sedan and an SUV, both called sedans.
+    assert row["mean"]["length"] == {"error": 10.0, "covered": 100.0} and row["median"]["length"] == {"error": 10.0}
+    assert row["mean"]["class"] == {"right": 50.0} and row["bodies"]["suv"]["class"] == {"right": 0.0}
+    assert len(row["histograms"]["confidence"]) == 20 and "histograms" not in str(row["pairs"])
+    assert "pose" not in reference["mean"] and noise["histograms"] == {}
+    page = (tmp_path / "out" / "report.html").read_text()
+    text = (tmp_path / "out" / "results.md").read_text()
+    for words in ("Camera, length and class", "Confidence of points", "goal for network teller"):
+        assert words in page and words in text
+    assert "| length, median error, plain | 10.0 % | at most 5 % | no |" in text
+    camera = text.split("## Camera, length and class")[1].split("##")[0]
+    assert "network teller, plain" in camera and "lin2018" not in camera
+    plot = next(part for part in page.split("<figure>") if "promised, percent" in part)
+    assert "network teller" in plot and "network lin2018" in plot and "Dashed: an honest network" in plot
 
 
 def test_clouds_of_another_program(cars: list[CarMesh], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,15 +77,15 @@ def test_a_network_named_like_a_control_keeps_its_own_colour_and_points() -> Non
 
 
 def told(share: float, promised: float, kept: float) -> dict:
-    """Means of a row whose points all share one bin of confidence."""
+    """Histograms of a row whose points all share one bin of confidence."""
     bins = {f"bin_{i}": {"share": 0.0, "promised": 0.0, "kept": 0.0} for i in range(10)}
     bins["bin_7"] = {"share": share, "promised": promised, "kept": kept}
-    return {"8192": {"f1": 1.0}, "confidence": bins}
+    return {"confidence": bins}
 
 
 def test_reliability_is_drawn_of_rows_with_confidence_only() -> None:
     assert plots.reliability(ROWS, ["plain"]) == ""
-    sure = {**row("sure", "plain", {"a": [1.0]}), "mean": told(100.0, 75.0, 50.0)}
+    sure = row("sure", "plain", {"a": [1.0]}, histograms=told(100.0, 75.0, 50.0))
     svg = plots.reliability([sure, *ROWS], ["plain", "clutter"])
     assert "network sure" in svg and "network tiny" not in svg and "clutter" not in svg
     assert svg == plots.reliability([sure, *ROWS], ["plain", "clutter"]) and "promised, percent" in svg

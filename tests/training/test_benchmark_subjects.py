@@ -10,11 +10,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from edge.bundle import load_bundle
 from edge.errors import BackendError, DataError, SettingsError
 from tests.edge.helpers import TINY_BUNDLE, copy_tiny_bundle
+from tests.training.benchmark_cars import constants
 from training import checkpoint
 from training.benchmark import measure, plain, subjects
 from training.networks import NETWORKS
@@ -63,22 +64,6 @@ def test_an_onnx_file_without_manifest_is_scored_by_the_contract(tmp_path: Path)
     assert np.array_equal(got.points, wanted.points) and got.timings["network"] > 0
     assert np.array_equal(got.confidence, wanted.confidence)
     assert (got.pose, got.length, got.body_class) == (None, None, None)
-
-
-def constants(path: Path, **outputs: np.ndarray) -> Path:
-    """An ONNX file that gives these arrays whatever the picture."""
-    nodes = [
-        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value.astype(np.float32)))
-        for name, value in outputs.items()
-    ]
-    made = helper.make_graph(
-        nodes,
-        "constant",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape) for name, value in outputs.items()],
-    )
-    onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
-    return path
 
 
 def test_a_plain_file_may_give_any_output_of_the_contract(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.bundle import DEFAULT, load_bundle
 from edge.errors import SettingsError
 from training.benchmark import protocol
+from training.benchmark.plan import ROWS
 from training.meshes.options import add_mesh_flags
 
 BENCHMARK = """Score networks, clouds of another program, and controls on the test bodies: CarPC-1 (docs/benchmark.md).
@@ -36,7 +37,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     _subjects(bench)
     bench.add_argument("--out", type=Path, default=Path("runs/benchmark"), help="results folder (default: %(default)s)")
-    bench.add_argument("--rows", default="all", help="comma list out of: " + ", ".join(_rows()) + " (default: all)")
+    bench.add_argument("--rows", default="all", help="comma list out of: " + ", ".join(ROWS) + " (default: all)")
     bench.add_argument(
         "--conditions",
         default=",".join(protocol.CONDITIONS),
@@ -151,7 +152,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 def run_benchmark(options: argparse.Namespace) -> int:
     """Score, write, print the main table."""
-    rows = _rows() if options.rows == "all" else _choice("--rows", options.rows, _rows())
+    rows = ROWS if options.rows == "all" else _choice("--rows", options.rows, ROWS)
     conditions = _choice("--conditions", options.conditions, protocol.CONDITIONS)
     _positive("--views", options.views, 1)
     _positive("--workers", options.workers, 1)
@@ -239,10 +240,6 @@ def run_sheet(options: argparse.Namespace) -> int:
     sheet.save(sheet.draw_sheet(cards, f"carcloud, network {bundle.name}"), options.out)
     print(f"{len(cards)} pictures on {options.out}")
     return 0
-
-
-def _rows() -> tuple[str, ...]:
-    return ("network", *protocol.CONTROL_NAMES)
 
 
 def _choice(flag: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from training.benchmark.tables import DASH, MAIN, Results, Table, label
+from training.benchmark.tables import DASH, MAIN, TITLES, Results, Table, label
 
 #: The network that all others are compared with; it was trained on the same data.
 REFERENCE = "lin2018"
@@ -125,7 +125,7 @@ def against_controls(rows: Sequence[Results], own: Results | None, condition: st
     found = []
     for name in CONTROLS:
         other = row_of(rows, ("control", "oracle"), name, condition)
-        words = f"against {label(other)}, {condition}" if other else f"against {name}, {condition}"
+        words = f"against {TITLES[name]}, {condition}"
         ratios = [(part, title, more) for key, title, more in BEATEN if (part := ratio(own, other, key)) is not None]
         if len(ratios) < len(BEATEN):
             found.append(Goal(words, DASH, "all four better", None))

@@ -60,11 +60,11 @@ def measure_all(found: Sequence[Subject], backend: str, max_points: int) -> dict
 
 
 def _load_libraries(subject: Subject) -> None:
-    """Import what runs the network: a library's own memory is not the network's."""
-    if subject.kind == "checkpoint":
-        import torch  # noqa: F401
-    else:
+    """Import what opens and runs the network: a library's own memory is not the network's."""
+    if subject.kind != "checkpoint":
         import onnxruntime  # noqa: F401
+    if subject.kind != "bundle":
+        import training.networks  # noqa: F401  (and with it torch)
 
 
 def _restart_peak() -> int | None:

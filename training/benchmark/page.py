@@ -61,14 +61,12 @@ pre { font-size: 12px; padding: 12px; }
 
 def html_table(table: Table, scored: frozenset[str] = frozenset(), shaded: bool = False) -> str:
     """A table; rows of ``scored`` networks stand out, cells in percent are shaded by their value if ``shaded``."""
-    # An arrow and a hyphen at which no line breaks.
-    names = [cell.replace("->", "\u2192").replace("CD-", "CD\u2011") for cell in table.header]
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in names)
+    head = "".join(f"<th scope='col'>{_words(name)}</th>" for name in table.header)
     lines = []
     for name, *cells in table.lines:
         made = "".join(_cell(cell, shaded) for cell in cells)
         mark = " class='scored'" if name in scored else ""
-        lines.append(f"<tr{mark}><th scope='row'>{escape(name)}</th>{made}</tr>")
+        lines.append(f"<tr{mark}><th scope='row'>{_words(name)}</th>{made}</tr>")
     kind = " class='words'" if table.words else ""
     return (
         f"<div class='scroll' tabindex='0'><table{kind}><thead><tr>{head}</tr></thead>"
@@ -76,9 +74,14 @@ def html_table(table: Table, scored: frozenset[str] = frozenset(), shaded: bool 
     )
 
 
+def _words(text: str) -> str:
+    """Escaped, with a true arrow, and a hyphen at which no line breaks."""
+    return escape(text.replace("->", "\u2192").replace("CD-", "CD\u2011"))
+
+
 def _cell(text: str, shaded: bool) -> str:
     if not shaded or text == DASH:
-        return f"<td>{escape(text)}</td>"
+        return f"<td>{_words(text)}</td>"
     return f"<td class='shaded' style='--part: {0.55 * (float(text) / 100) ** 1.5:.3f}'>{escape(text)}</td>"
 
 

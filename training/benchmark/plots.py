@@ -160,7 +160,7 @@ def hidden(rows: Sequence[Results], views: Results, conditions: Sequence[str]) -
 
 def reliability(rows: Sequence[Results], conditions: Sequence[str]) -> str:
     """Share of points within 2 % against the probability that was promised, a panel a condition; "" without any."""
-    told = [row for row in looking(rows) if "confidence" in row["mean"]]
+    told = [row for row in looking(rows) if row.get("histograms")]
     conditions = [condition for condition in conditions if any(row["condition"] == condition for row in told)]
     if not conditions:
         return ""
@@ -169,7 +169,7 @@ def reliability(rows: Sequence[Results], conditions: Sequence[str]) -> str:
         for axis, condition in zip(axes, conditions, strict=True):
             axis.plot([0, 100], [0, 100], color=CONTROL_COLOUR, linewidth=1, linestyle=(0, (4, 3)))
             for row in (r for r in told if r["condition"] == condition):
-                bins = [row["mean"]["confidence"][f"bin_{i}"] for i in range(BINS)]
+                bins = [row["histograms"]["confidence"][f"bin_{i}"] for i in range(BINS)]
                 # A bin of a few points says nothing.
                 held = np.array([[b["share"], b["promised"], b["kept"]] for b in bins if b["share"] >= 0.1]).T
                 share, promised, kept = held
@@ -177,7 +177,10 @@ def reliability(rows: Sequence[Results], conditions: Sequence[str]) -> str:
                     100 * promised / share, 100 * kept / share, color=colours[label(row)], label=label(row),
                     linewidth=1.5,
                 )  # fmt: skip
-                axis.scatter(100 * promised / share, 100 * kept / share, s=4 + 2 * share, color=colours[label(row)])
+                axis.scatter(
+                    100 * promised / share, 100 * kept / share, s=4 + 1.5 * share, color=colours[label(row)],
+                    clip_on=False, linewidths=0,
+                )  # fmt: skip
             axis.set_title(condition)
             axis.set_xlim(0, 100)
             axis.set_ylim(0, 100)

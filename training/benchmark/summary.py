@@ -16,9 +16,9 @@ WORST_PART = 0.1
 #: Figures of which the median over all views is given too: a few cars taken back to front would hide the rest.
 MEDIANS = ("pose.direction_deg", "pose.azimuth_deg", "length.error")
 #: Figures of which a worst decile says nothing: sizes, and what is either right or wrong in one view.
-NO_DECILE = ("points", "pose.flipped", "length.covered", "class.right")
-#: Figures that are kept as means only: a histogram of every single view would double the file.
-MEANS_ONLY = ("confidence.decile_", "confidence.bin_", "confidence.promised", "confidence.kept")
+NO_DECILE = ("points", "pose.flipped", "length.covered", "class.right", "confidence.promised", "confidence.kept")
+#: Histograms, which are kept as one mean a row: of every view, body and class they would be most of the file.
+HISTOGRAMS = ("confidence.decile_", "confidence.bin_")
 
 
 @dataclass
@@ -50,7 +50,7 @@ def worst_decile(records: Iterable[Record]) -> Record:
     records = list(records)
     out: Record = {}
     for key in dict.fromkeys(key for record in records for key in record):
-        if key in NO_DECILE or key.startswith(MEANS_ONLY):
+        if key in NO_DECILE:
             continue
         values = np.sort([r[key] for r in records if key in r])
         count = int(np.ceil(WORST_PART * len(values)))
@@ -71,7 +71,8 @@ def summarise(row: Row, classes: Mapping[str, str], saloons: frozenset[str]) -> 
 
     classes: body name to class. saloons: the classes that count as three-box saloons.
     """
-    records = {name: [without_times(r) for r in body] for name, body in row.records.items()}
+    records = {name: [of_one_view(r) for r in body] for name, body in row.records.items()}
+    histograms = [mean_records(map(histograms_of, body)) for body in row.records.values()]
     bodies = {name: mean_records(body) for name, body in records.items()}
     members: dict[str, list[Record]] = {}
     groups: dict[str, list[Record]] = {}
@@ -83,6 +84,7 @@ def summarise(row: Row, classes: Mapping[str, str], saloons: frozenset[str]) -> 
         "kind": row.kind,
         "condition": row.condition,
         "mean": nested(mean_records(bodies.values())),
+        "histograms": nested(mean_records(histograms)),
         "median": nested(medians(r for body in records.values() for r in body)),
         "worst_decile": nested(worst_decile(r for body in records.values() for r in body)),
         "groups": {name: nested(mean_records(groups[name])) for name in sorted(groups, reverse=True)},
@@ -90,18 +92,18 @@ def summarise(row: Row, classes: Mapping[str, str], saloons: frozenset[str]) -> 
         "bodies": {name: nested(record) for name, record in bodies.items()},
         "notes": row.notes,
         "cost": row.cost,
-        "pairs": {name: [nested(of_one_view(r)) for r in body] for name, body in records.items()},
+        "pairs": {name: [nested(r) for r in body] for name, body in records.items()},
     }
 
 
 def of_one_view(record: Record) -> Record:
-    """The figures that are kept for every single view."""
-    return {key: value for key, value in record.items() if not key.startswith(MEANS_ONLY)}
+    """The figures of a record that are kept for every view: what is the same on every run, but no histograms."""
+    return {key: value for key, value in record.items() if not key.startswith(("ms.", *HISTOGRAMS))}
 
 
-def without_times(record: Record) -> Record:
-    """The figures of a record: what is the same on every run."""
-    return {key: value for key, value in record.items() if not key.startswith("ms.")}
+def histograms_of(record: Record) -> Record:
+    """The histograms of a record."""
+    return {key: value for key, value in record.items() if key.startswith(HISTOGRAMS)}
 
 
 def times_of(row: Row) -> dict[str, float]:

@@ -162,10 +162,10 @@ def confidence_table(rows: Sequence[Results]) -> Table | None:
     told = [row for row in rows if "confidence" in row["mean"]]
     lines = []
     for row in told:
-        mean = row["mean"]
+        mean, histograms = row["mean"], row["histograms"]
         cells = [number(mean, "confidence.rank", 2), number(mean, "confidence.promised", 1)]
-        cells += [number(mean, "confidence.kept", 1), f"{calibration_error(mean['confidence']):.1f}"]
-        cells += [number(mean, f"confidence.decile_{place}", 2) for place in range(1, DECILES + 1)]
+        cells += [number(mean, "confidence.kept", 1), f"{calibration_error(histograms['confidence']):.1f}"]
+        cells += [number(histograms, f"confidence.decile_{place}", 2) for place in range(1, DECILES + 1)]
         lines.append([title(row), *cells])
     header = ["row", "rank correlation", "promised, %", "kept, %", "calibration error, %"]
     header += [{1: "least sure tenth", DECILES: "surest tenth"}.get(i, str(i)) for i in range(1, DECILES + 1)]
