@@ -28,6 +28,8 @@ from training.networks.cost import count
 
 #: Outputs kept as float16 in golden.npz: large, and compared by limits far above its steps.
 COARSE = ("maps", "occupancy")
+#: Pictures on which the loss by ``fc_rank`` is measured, where there are shards.
+THIN_PICTURES = 33
 
 
 class Trained(NamedTuple):
@@ -80,12 +82,12 @@ def write_bundle(
     """
     network, state = load_network(checkpoint_path)
     images = golden_images(network, data)
-    wanted = run_network(network, images)
     thin: dict[str, Any] | None = None
     if fc_rank is not None:
-        network, layers = thin_linear(network, fc_rank)
-        full, wanted = wanted, run_network(network, images)
-        thin = _thin_record(fc_rank, layers, movement(wanted, full))
+        full = network
+        network, layers = thin_linear(full, fc_rank)
+        thin = _thin_record(fc_rank, layers, full, network, golden_images(full, data, THIN_PICTURES))
+    wanted = run_network(network, images)
     staging = out.with_name(out.name + ".part")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -160,12 +162,16 @@ def _faces(network: Network, vertices: int) -> np.ndarray:
     return faces
 
 
-def _thin_record(rank: int, layers: list[Thinned], moved: dict[str, dict[str, float]]) -> dict[str, Any]:
+def _thin_record(
+    rank: int, layers: list[Thinned], full: Network, thin: Network, images: np.ndarray
+) -> dict[str, Any]:
+    """For the manifest: what was thinned, and how far that moved the outputs, on average and at most."""
     return {
         "rank": rank,
         "numbers_saved": sum(layer.saved for layer in layers),
         "layers": {layer.name: {"energy_kept": round(layer.energy, 4)} for layer in layers},
-        "difference_to_full": moved,
+        "pictures": len(images),
+        "difference_to_full": movement(run_network(thin, images), run_network(full, images)),
     }
 
 

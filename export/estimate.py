@@ -36,7 +36,7 @@ BAND = (0.8, 1.4)
 #: Layers that do arithmetic; one-input element-wise nodes after them are computed with them.
 MATRIX = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 #: Nodes that change no value, or only where it lies. TensorRT lets the inputs of a Concat be written into its output.
-FREE = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast", "Concat", "Split")
+FREE = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast", "Concat")
 ELEMENTWISE = (
     *("Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Softplus", "Erf"),
     *("Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Exp", "Log", "Neg", "Abs", "Max", "Min", "Sin", "Cos", "Where"),
@@ -151,6 +151,10 @@ class _Walk:
                 kernel.kinds.append(node.op_type)
                 kernel.elements += self._constants_size(node)
                 kernel.elements += self._size(node.output[0]) - self._size(varying[0])
+            elif node.op_type == "Split":  # a copy for each part
+                for name in node.output:
+                    kernel = _Kernel(node, 0.0, DENSE, 2 * self._size(name))
+                    kernels.append(kernel)
             else:
                 kernel = _Kernel(node, *self._work(node, varying))
                 kernels.append(kernel)

@@ -70,6 +70,12 @@ def test_reshaping_and_joining_cost_nothing() -> None:
     assert [layer.kind for layer in estimate_model(graph(*nodes, linear, w=(4096, 10))).layers] == ["Gemm"]
 
 
+def test_every_part_of_a_split_is_a_copy() -> None:
+    split = helper.make_node("Split", ["image"], ["a", "b"], axis=1)
+    layers = estimate_model(graph(split, helper.make_node("Add", ["a", "b"], ["out"]))).layers
+    assert [(layer.kind, layer.bytes) for layer in layers[:2]] == [("Split", 2 * 8 * 256)] * 2 and len(layers) == 3
+
+
 def test_shapes_must_be_known() -> None:
     model = graph(conv("image", "w", "out"), w=(8, 8, 3, 3))
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"

@@ -18,6 +18,7 @@ from export.fold import fold_batch_norm
 from export.graph import ExportError, assert_graph, export_onnx, halve_weights, plain_weights
 from export.shapes import fold_shapes
 from training.networks.base import Network, Prediction
+from training.networks.encoder import Encoder
 
 
 class Maps(Network):
@@ -31,9 +32,9 @@ class Maps(Network):
         return Prediction(maps=self.body(image))
 
 
-def _settle(network: nn.Module, *shape: int) -> None:
+def _settle(network: nn.Module, *shape: int, rounds: int = 20) -> None:
     with torch.no_grad():
-        for _ in range(20):
+        for _ in range(rounds):
             network(torch.rand(8, *shape) * 3)
 
 
@@ -65,6 +66,30 @@ def test_inverted_bottlenecks_and_transposed_convolutions_fold() -> None:
     torch.testing.assert_close(folded(image), network.eval()(image), atol=1e-5, rtol=1e-4)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
     assert sum(isinstance(m, nn.ReLU6) for m in folded.modules()) == 2
+
+
+def test_the_encoder_is_convolutions_only(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+
+    class Described(Network):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = Encoder(64, pretrained=False)
+
+        def forward(self, image: Tensor) -> Prediction:
+            return Prediction(classes=self.encoder(image).coarse.mean((2, 3)))
+
+    network, image = Described(), torch.rand(1, 3, 64, 64)
+    _settle(network, 3, 64, 64, rounds=3)
+    folded = fold_batch_norm(network)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    export_onnx(folded, image, tmp_path / "g.onnx")
+    halve_weights(tmp_path / "g.onnx")
+    kinds = {node.op_type for node in onnx.load(str(tmp_path / "g.onnx")).graph.node}
+    assert kinds == {"Conv", "Clip", "Add", "ReduceMean", "Cast"}
+    with torch.no_grad():
+        wanted = network.eval()(image).classes.numpy()
+    np.testing.assert_allclose(run_graph(tmp_path / "g.onnx", image.numpy())["classes"], wanted, atol=5e-3)
 
 
 @pytest.fixture(scope="module")
