@@ -53,11 +53,15 @@ def _fold_once(model: onnx.ModelProto) -> int:
     kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in rest]
     del graph.node[:]
     graph.node.extend(kept)
-    used = {name for node in kept for name in node.input} | outputs
-    unused = [tensor for tensor in graph.initializer if tensor.name not in used]
-    for tensor in unused:
-        graph.initializer.remove(tensor)
+    _drop_unused(graph)
     return folded
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    """Constants that nobody reads any more; ONNX Runtime warns of each."""
+    used = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
 
 
 def _evaluate(node: onnx.NodeProto, known: dict[str, np.ndarray], model: onnx.ModelProto) -> list[np.ndarray]:
@@ -95,6 +99,7 @@ def fold_padding(model: onnx.ModelProto) -> onnx.ModelProto:
             own.ints[:] = [a + b for a, b in zip(own.ints, sides, strict=True)]
         conv.input[0] = pad.input[0]
         graph.node.remove(pad)
+    _drop_unused(graph)
     return model
 
 

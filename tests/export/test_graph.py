@@ -168,7 +168,9 @@ def test_padding_becomes_the_convolutions(tmp_path: Path) -> None:
     body = nn.Sequential(nn.ZeroPad2d((0, 1, 2, 3)), nn.Conv2d(3, 4, 3, 2, 1))
     body.extend([nn.ConstantPad2d(1, 0.5), nn.Conv2d(4, 4, 3)])
     export_onnx(Maps(body), torch.zeros(1, 3, 8, 8), tmp_path / "g.onnx")
-    nodes = onnx.load(str(tmp_path / "g.onnx")).graph.node
+    graph = onnx.load(str(tmp_path / "g.onnx")).graph
+    nodes = graph.node
+    assert {t.name for t in graph.initializer} <= {name for node in nodes for name in node.input}
     assert [node.op_type for node in nodes] == ["Conv", "Pad", "Conv"]  # padding by 0.5 is none a convolution has
     assert next(a.ints for a in nodes[0].attribute if a.name == "pads") == [3, 1, 4, 2]
     image = torch.rand(1, 3, 8, 8)
