@@ -160,18 +160,12 @@ def test_every_shipped_bundle_is_scored_unless_some_are_named(tmp_path: Path, mo
     assert names(plan(rows=("noise",))) == []
 
 
-def test_a_change_of_the_networks_or_of_the_device_code_is_a_change_of_the_hashes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def code() -> dict[str, str]:
-        return record.hashes_of([], [], {})["code"]
-
-    before = code()
-    monkeypatch.setattr(scoring, "NETWORK_CODE", (protocol,))
-    changed = code()
-    assert {name for name in before if before[name] != changed[name]} == {"networks"}
+def test_the_code_of_networks_and_device_is_part_of_the_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = record.hashes_of([], [], {})["code"]
+    monkeypatch.setattr(scoring, "network_code", lambda: "another")
     monkeypatch.setattr(scoring, "DEVICE_CODE", (protocol,))
-    assert code()["edge"] != before["edge"]
+    after = record.hashes_of([], [], {})["code"]
+    assert {name for name in before if before[name] != after[name]} == {"networks", "edge"}
 
 
 def test_what_a_network_tells_besides_the_shape_is_in_the_results_and_on_the_page(

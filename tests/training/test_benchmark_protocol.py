@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -126,6 +127,30 @@ def test_fingerprints_tell_meshes_apart() -> None:
     assert len({store.mesh_fingerprint(c) for c in cars}) == 6
     with pytest.raises(ValueError, match="without a source file"):
         store.code_fingerprint([object()])
+
+
+def test_code_behind_a_package_is_followed_through_its_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "house/__init__.py": "",
+        "house/nets/__init__.py": "from house.nets.net import Net",
+        "house/nets/net.py": "import numpy\nfrom house.space import SIZE\nclass Net:\n    pass",
+        "house/space.py": "SIZE = 1\ndef f():\n    from house.deep import leaf",
+        "house/deep/__init__.py": "",
+        "house/deep/leaf.py": "import house.nets",
+        "house/other.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    nets = importlib.import_module("house.nets")
+    found = store.with_imports(nets)
+    assert [str(p.relative_to(tmp_path)) for p in found] == sorted(set(files) - {"house/__init__.py", "house/other.py"})
+    before = store.files_fingerprint(found)
+    (tmp_path / "house/deep/leaf.py").write_text("import house.nets  # changed")
+    assert store.files_fingerprint(found) != before
 
 
 def test_a_view_that_nothing_hides_takes_the_next_seed(

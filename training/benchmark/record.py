@@ -126,18 +126,13 @@ def hashes_of(
     truths: Sequence[Truth], train: Sequence[CarMesh], pictures: dict[tuple[str, str], tuple[str, list[float]]]
 ) -> dict[str, Any]:
     """What two runs must share for their figures to be the same: meshes, pictures, code, libraries."""
-    code: dict[str, Sequence[object]] = {
-        "benchmark": [training.benchmark],
-        "meshes": [training.meshes],
-        "render": [training.render],
-        "shapes": [training.shapes],
-        "networks": scoring.NETWORK_CODE,
-        "edge": scoring.DEVICE_CODE,
-    }
+    packages = (training.benchmark, training.meshes, training.render, training.shapes)
+    code = {package.__name__.rpartition(".")[2]: code_fingerprint([package]) for package in packages}
+    code |= {"networks": scoring.network_code(), "edge": code_fingerprint(scoring.DEVICE_CODE)}
     return {
         "test_meshes": {t.mesh.name: mesh_fingerprint(t.mesh) for t in truths},
         "training_meshes": {mesh.name: mesh_fingerprint(mesh) for mesh in sorted(train, key=lambda m: m.name)},
         "pictures": {f"{body}/{condition}": made[0] for (body, condition), made in pictures.items()},
-        "code": {name: code_fingerprint(modules) for name, modules in code.items()},
+        "code": code,
         "libraries": scoring.versions(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import platform
@@ -17,15 +18,14 @@ import training.networks
 from training.benchmark import attributes, clouds, metrics, plain, protocol, subjects
 from training.benchmark.pictures import pictures_of
 from training.benchmark.protocol import Answer, Predictor, Record
-from training.benchmark.store import Store, code_fingerprint, fingerprint
+from training.benchmark.store import Store, code_fingerprint, files_fingerprint, fingerprint, with_imports
 from training.benchmark.subjects import Subject
 from training.meshes.model import CarMesh
 
 #: What decides a network's figures besides our own code; their versions stand in results.json.
 LIBRARIES = ("numpy", "scipy", "onnxruntime", "torch", "opencv-python-headless", "open3d-cpu", "moderngl")
-#: Our own code that makes a cloud of a picture, besides the file of weights.
+#: Our own code that makes a cloud of a network's outputs.
 DEVICE_CODE = (edge, edge.runtime, edge.runtime.backends)
-NETWORK_CODE = (training.networks,)
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ def score_body(task: Task) -> list[Record]:
     store = Store(task.cache)
     truth = protocol.truth_of(task.mesh, store, task.truth_points)
     pictures = pictures_of(task.mesh, task.condition, task.views, store)
-    code = [metrics, protocol, attributes, clouds, plain, subjects, *DEVICE_CODE, *NETWORK_CODE]
+    code = [metrics, protocol, attributes, clouds, plain, subjects, *DEVICE_CODE]
     subject = task.subject
     key = fingerprint(
         (subject.kind, subject.sha256, subject.network, task.mesh.name, task.condition, task.backend, task.max_points),
-        (code_fingerprint(code), sorted(versions().items()), processor()),
+        (code_fingerprint(code), network_code(), sorted(versions().items()), processor()),
         fingerprint(truth.outside.points, truth.surface.points),
         pictures.fingerprint,
     )
@@ -81,6 +81,12 @@ def predicted(task: Task, view: int) -> np.ndarray:
         return subjects.cloud_of(task.subject, task.mesh.name, task.condition, view)
     rgb = pictures_of(task.mesh, task.condition, task.views, Store(task.cache)).rgb[view]
     return opened(task)(rgb).points
+
+
+@functools.cache
+def network_code() -> str:
+    """Hash of the registry's networks and of what they are built from: a checkpoint holds their weights only."""
+    return files_fingerprint(with_imports(training.networks))
 
 
 def versions() -> dict[str, str]:
