@@ -27,12 +27,12 @@ PICTURE = np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8)
 class Toy(Network):
     """Answers everything but maps, the points by the picture's mean."""
 
-    input_size = 16
     source = "a test"
     mean, std = (0.25, 0.25, 0.25), (0.5, 0.5, 0.5)
 
-    def __init__(self) -> None:
+    def __init__(self, image_size: int = 16) -> None:
         super().__init__()
+        self.input_size = image_size
         self.layer = torch.nn.Conv2d(3, 1, 1, bias=False)
         self.register_buffer("basis", torch.zeros(1, 50, 3))
         torch.nn.init.constant_(self.layer.weight, 1 / 3)
@@ -157,6 +157,15 @@ def test_a_checkpoint_is_run_by_pytorch_with_the_networks_own_normalisation(trai
     assert got.pose is not None and got.pose.azimuth == 90.0
     assert got.length is not None and got.length.metres == pytest.approx(4.2)
     assert got.body_class is not None and got.body_class.name == "suv" and got.classes == CLASSES
+
+
+def test_a_checkpoint_is_built_with_the_arguments_it_was_trained_with(trained: Path, tmp_path: Path) -> None:
+    state = {"network_name": "toy", "average": Toy().state_dict(), "arguments": {"image_size": 32}}
+    checkpoint.save(tmp_path / "large.pt", state)
+    subject = subjects.checkpoint_subject("toy", tmp_path / "large.pt")
+    assert plain.open_checkpoint("toy", tmp_path / "large.pt").input_size == 32
+    assert subject.cost["gflop"] == pytest.approx(6 * 1024 / 1e9)
+    assert subjects.predictor(subject)(PICTURE).points.shape == (50, 3)
 
 
 def test_checkpoints_of_other_networks_are_refused(trained: Path, tmp_path: Path) -> None:

@@ -105,13 +105,16 @@ def _shapes(tensors: dict[str, list[Any]]) -> str:
 def open_checkpoint(name: str, path: Path) -> Any:
     """The network in evaluation mode. DataError or SettingsError if the checkpoint is not one of this network."""
     from training import checkpoint
-    from training.networks import build
+    from training.networks import NETWORKS, build
 
-    network = build(name)
+    if name not in NETWORKS:
+        build(name)  # raises, with the names there are, before a file is asked for
     state = checkpoint.load(path)
     trained = state.get("network_name")
     if trained != name:
         raise SettingsError(f"{path} holds a network {trained!r}, not {name!r}; type --network {trained}")
+    # What the network was built with when it was trained, such as another size of picture.
+    network = build(name, **state.get("arguments", {}))
     try:
         network.load_state_dict(state["average"])
     except (KeyError, RuntimeError) as error:
