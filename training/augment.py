@@ -17,12 +17,32 @@ def mirror_depth(depth: Tensor) -> Tensor:
     return depth[..., MIRRORED_VIEWS, :, :].flip(-1)
 
 
-def augment(image: Tensor, mask: Tensor, size: int, settings: Settings, generator: torch.Generator) -> Tensor:
-    """(B, 3, S, S) in 0..1 and silhouette (B, 1, S, S) in 0..1 to (B, 3, size, size) in 0..1."""
+def augment(
+    image: Tensor, mask: Tensor, size: int, settings: Settings, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """(B, 3, S, S) in 0..1 and silhouette (B, 1, S, S) in 0..1 to (B, 3, size, size) in 0..1, and how it was zoomed.
+
+    The zoom is (B, 2, 3): it maps crop coordinates of the result to those of the picture.
+    """
     image = _background(image, mask, settings.augment_background, generator)
-    image = _zoom(image, size, settings.augment_zoom, generator)
+    theta = _zoom(len(image), settings.augment_zoom, settings.augment_aspect, generator)
+    grid = functional.affine_grid(theta, [len(image), 3, size, size], align_corners=False)
+    image = functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
     image = _colour(image, settings.augment_colour, generator)
-    return _erase(image, settings.augment_erase, generator).clamp(0, 1)
+    return _erase(image, settings.augment_erase, generator).clamp(0, 1), theta
+
+
+def zoomed_camera(camera: Tensor, theta: Tensor) -> Tensor:
+    """Cameras (B, 6), ``edge.pose.CAMERA``, of zoomed pictures; theta (B, 2, 3) as from :func:`augment`."""
+    wide, high = theta[:, 0, 0], theta[:, 1, 1]
+    x, y = (camera[:, 2] - theta[:, 0, 2]) / wide, (camera[:, 3] - theta[:, 1, 2]) / high
+    log_scale = camera[:, 4] - 0.5 * (wide * high).log()
+    return torch.stack([camera[:, 0], camera[:, 1], x, y, log_scale, camera[:, 5]], 1)
+
+
+def mirrored_camera(camera: Tensor) -> Tensor:
+    """Cameras (B, 6) of the pictures mirrored left to right: roll and x change sign (the azimuth does, too)."""
+    return camera * torch.tensor([1.0, -1.0, -1.0, 1.0, 1.0, 1.0])
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -39,14 +59,12 @@ def _background(image: Tensor, mask: Tensor, share: float, generator: torch.Gene
     return image * (1 - blend) + field * blend
 
 
-def _zoom(image: Tensor, size: int, amount: float, generator: torch.Generator) -> Tensor:
-    batch = image.shape[0]
+def _zoom(batch: int, amount: float, aspect: float, generator: torch.Generator) -> Tensor:
     theta = torch.zeros(batch, 2, 3)
     theta[:, 0, 0] = 1 - _uniform((batch,), -amount / 2, amount, generator)
-    theta[:, 1, 1] = theta[:, 0, 0] * _uniform((batch,), 1 - amount / 3, 1 + amount / 3, generator)
+    theta[:, 1, 1] = theta[:, 0, 0] * _uniform((batch,), 1 - aspect, 1 + aspect, generator)
     theta[:, :, 2] = _uniform((batch, 2), -amount / 2, amount / 2, generator)
-    grid = functional.affine_grid(theta, [batch, 3, size, size], align_corners=False)
-    return functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
+    return theta
 
 
 def _colour(image: Tensor, amount: float, generator: torch.Generator) -> Tensor:

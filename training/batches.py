@@ -10,21 +10,23 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from edge.errors import DataError
-from training.augment import augment, mirror_depth
+from training.augment import augment, mirror_depth, mirrored_camera, zoomed_camera
 from training.data.dataset import CarDataset
+from training.losses_extras import Targets
+from training.networks.base import CLASSES
+from training.poses import virtual_cameras
 from training.settings import Settings, Stage
 
 
 class Batch(NamedTuple):
-    """image (B, 3, S, S) in 0..1; depth (B, V, M, M), 0 = background; rotation (B, N, 3, 3) of novel views or None.
-
-    shape: (B,) index of the shape.
-    """
+    """image (B, 3, S, S) in 0..1; depth (B, V, M, M), 0 = background, or None; rotation (B, N, 3, 3) of novel views or
+    None. shape: (B,) index of the shape. targets: pose, length and class."""
 
     image: Tensor
-    depth: Tensor
+    depth: Tensor | None
     rotation: Tensor | None
     shape: Tensor
+    targets: Targets
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -47,14 +49,32 @@ def shrink_depth(depth: Tensor, size: int) -> Tensor:
     return torch.where(hit >= 0.5, mean, torch.zeros_like(mean)).reshape(*lead, size, size)
 
 
-def shape_weights(classes: list[str]) -> np.ndarray:
+def shape_weights(classes: list[str], real: np.ndarray | None = None, parametric_share: float = 0.3) -> np.ndarray:
     """Share of each shape in the batches (M,): a class as a whole counts with the square root of its size.
 
-    Free meshes are mostly sports cars; streets are not.
+    Free meshes are mostly sports cars; streets are not. real: (M,) whether a shape is a modelled body or made from one;
+    parametric cars together get ``parametric_share`` (none of it if there are none).
     """
-    names, inverse, counts = np.unique(classes, return_inverse=True, return_counts=True)
-    weights = 1 / np.sqrt(counts[inverse])
-    return np.asarray(weights / weights.sum())
+    if real is None or real.all() or not real.any():
+        names, inverse, counts = np.unique(classes, return_inverse=True, return_counts=True)
+        weights = 1 / np.sqrt(counts[inverse])
+        return np.asarray(weights / weights.sum())
+    weights = np.empty(len(classes))
+    for rows, share in ((real, 1 - parametric_share), (~real, parametric_share)):
+        weights[rows] = share * shape_weights([classes[row] for row in np.flatnonzero(rows)])
+    return weights
+
+
+def true_targets(data: CarDataset, pictures: np.ndarray) -> Targets:
+    """What is true of some pictures of a data set, as they are stored."""
+    azimuth, camera = virtual_cameras(data.K[pictures], data.R[pictures], data.t[pictures], data.images.shape[1])
+    shapes = data.shape_index[pictures]
+    length = data.length_m[shapes].astype(np.float32)
+    numbers = [CLASSES.index(c) if c in CLASSES else -1 for c in data.classes]
+    return Targets(
+        torch.from_numpy(azimuth), torch.from_numpy(camera), torch.from_numpy(length),
+        torch.tensor(numbers, dtype=torch.int64)[torch.from_numpy(shapes.astype(np.int64))],
+    )  # fmt: skip
 
 
 def sample(
@@ -66,37 +86,51 @@ def sample(
     """
     generator = step_generator(settings.seed, step)
     rng = np.random.default_rng([settings.seed, step])
-    shapes = rng.choice(len(data.fixed_depth), size=stage.batch, p=shape_weights(data.classes))
-    pictures = np.array([rng.choice(np.flatnonzero(data.shape_index == shape)) for shape in shapes])
+    weights = shape_weights(data.classes, data.real, settings.parametric_share)
+    shapes = rng.choice(len(data.names), size=stage.batch, p=weights)
+    first, end = (np.searchsorted(data.shape_index, shapes, side) for side in ("left", "right"))
+    pictures = first + (rng.random(stage.batch) * (end - first)).astype(np.int64)
+    flip = torch.from_numpy(rng.random(stage.batch) < 0.5)
+    depth, rotation = _depth(data, stage, shapes, flip, rng)
     image = torch.from_numpy(data.images[pictures]).permute(0, 3, 1, 2).float() / 255
     mask = torch.from_numpy(data.masks[pictures])[:, None].float() / 255
-    flip = torch.from_numpy(rng.random(stage.batch) < 0.5)
-    rotation = None
-    if stage.loss == "code":
-        # The encoder learns from shape numbers alone; a mirrored picture shows (near enough) the same shape.
-        depth = torch.zeros(stage.batch, 1, stage.map_size, stage.map_size)
-    elif stage.loss == "fixed":
-        depth = torch.from_numpy(data.fixed_depth[shapes].astype(np.float32))
-        depth = torch.where(flip[:, None, None, None], mirror_depth(depth), depth)
-    else:
-        views = np.stack([rng.permutation(data.novel_depth.shape[1])[: stage.novel_views] for _ in shapes])
-        depth = torch.from_numpy(data.novel_depth[shapes[:, None], views].astype(np.float32))
-        rotation = torch.from_numpy(data.novel_rotation[shapes[:, None], views])
-        # The mirrored car seen by the mirrored camera gives the mirrored map: y -> -y and x_cam -> -x_cam.
-        mirrored = rotation * torch.tensor([[-1.0], [1.0], [1.0]]) * torch.tensor([1.0, -1.0, 1.0])
-        rotation = torch.where(flip[:, None, None, None], mirrored, rotation)
-        depth = torch.where(flip[:, None, None, None], depth.flip(-1), depth)
     image = torch.where(flip[:, None, None, None], image.flip(-1), image)
     mask = torch.where(flip[:, None, None, None], mask.flip(-1), mask)
-    image = augment(image, mask, input_size, settings, generator)
+    image, theta = augment(image, mask, input_size, settings, generator)
+    targets = true_targets(data, pictures)
+    camera = torch.where(flip[:, None], mirrored_camera(targets.camera), targets.camera)
+    targets = targets._replace(
+        azimuth=torch.where(flip, -targets.azimuth, targets.azimuth), camera=zoomed_camera(camera, theta)
+    )
     part = slice(rank * stage.batch // world, (rank + 1) * stage.batch // world)
-    depth = shrink_depth(depth, stage.map_size)
-    shape = torch.from_numpy(shapes)[part]
-    return Batch(image[part], depth[part], None if rotation is None else rotation[part], shape)
+    return Batch(
+        image[part], None if depth is None else shrink_depth(depth[part], stage.map_size),
+        None if rotation is None else rotation[part], torch.from_numpy(shapes)[part],
+        Targets(*(value[part] for value in targets)),
+    )  # fmt: skip
+
+
+def _depth(
+    data: CarDataset, stage: Stage, shapes: np.ndarray, flip: Tensor, rng: np.random.Generator
+) -> tuple[Tensor | None, Tensor | None]:
+    """Depth maps (B, V, S, S) for the stage's loss, and the rotations of novel views; None where not wanted."""
+    if stage.loss == "fixed" or (stage.loss == "network" and data.fixed_depth.shape[1]):
+        depth = torch.from_numpy(data.fixed_depth[shapes].astype(np.float32))
+        return torch.where(flip[:, None, None, None], mirror_depth(depth), depth), None
+    if stage.loss != "novel":
+        # Shape numbers are enough: a mirrored picture shows (near enough) the same shape.
+        return None, None
+    views = np.stack([rng.permutation(data.novel_depth.shape[1])[: stage.novel_views] for _ in shapes])
+    depth = torch.from_numpy(data.novel_depth[shapes[:, None], views].astype(np.float32))
+    rotation = torch.from_numpy(data.novel_rotation[shapes[:, None], views])
+    # The mirrored car seen by the mirrored camera gives the mirrored map: y -> -y and x_cam -> -x_cam.
+    mirrored = rotation * torch.tensor([[-1.0], [1.0], [1.0]]) * torch.tensor([1.0, -1.0, 1.0])
+    rotation = torch.where(flip[:, None, None, None], mirrored, rotation)
+    return torch.where(flip[:, None, None, None], depth.flip(-1), depth), rotation
 
 
 def validation_batches(data: CarDataset, map_size: int, input_size: int, count: int, batch: int) -> list[Batch]:
-    """The same ``count`` un-augmented pictures each time, spread evenly over the set."""
+    """The same ``count`` un-augmented pictures each time, spread evenly over the set. map_size 0: no depth."""
     chosen = np.linspace(0, len(data.images) - 1, min(count, len(data.images))).astype(int)
     batches = []
     for start in range(0, len(chosen), batch):
@@ -105,6 +139,8 @@ def validation_batches(data: CarDataset, map_size: int, input_size: int, count: 
         if image.shape[-1] != input_size:
             image = functional.interpolate(image, size=(input_size, input_size), mode="area")
         shapes = data.shape_index[rows]
-        depth = torch.from_numpy(data.fixed_depth[shapes].astype(np.float32))
-        batches.append(Batch(image, shrink_depth(depth, map_size), None, torch.from_numpy(shapes)))
+        depth = None
+        if map_size:
+            depth = shrink_depth(torch.from_numpy(data.fixed_depth[shapes].astype(np.float32)), map_size)
+        batches.append(Batch(image, depth, None, torch.from_numpy(shapes), true_targets(data, rows)))
     return batches

@@ -8,6 +8,10 @@ import json
 from pathlib import Path
 
 from edge.errors import SettingsError
+from training.data.shards import read_index
+
+#: Networks whose losses look at fixed-view depth maps; for the others these are not read.
+WITH_MAPS = ("lin2018", "maps", "voxels")
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,11 +23,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "Several processes: torchrun --nproc-per-node N -m training train ...",
     )
     train.add_argument(
-        "--config", type=Path, default=Path("training/configs/lin2018.toml"), help="settings file (TOML)"
+        "--config", type=Path, default=Path("training/configs/morphable.toml"), help="settings file (TOML)"
     )
     train.add_argument("--data", type=Path, default=Path("data/shards"), help="shards made by: python -m training data")
     train.add_argument("--run", dest="run_folder", type=Path, help="run folder (default: runs/NAME-OF-CONFIG)")
     train.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
+    train.add_argument("--workers", type=int, default=2, help="processes that prepare what is needed (default: 2)")
     train.add_argument("--print-config", action="store_true", help="print the settings and stop")
     train.set_defaults(run=run_train)
 
@@ -40,41 +45,44 @@ def run_train(options: argparse.Namespace) -> int:
     from training import settings as settings_module
 
     settings = settings_module.load(options.config)
-    text = json.dumps(dataclasses.asdict(settings), indent=1)
     if options.print_config:
-        print(text)
+        print(json.dumps(dataclasses.asdict(settings), indent=1))
         return 0
     from training import distributed
     from training.data.dataset import load_dataset
     from training.loop import Trainer
-    from training.networks import NETWORKS
+    from training.networks import input_size
+    from training.record import command_line, write_record
 
     place = distributed.start(options.threads)
     run = options.run_folder or Path("runs") / options.config.stem
     run.mkdir(parents=True, exist_ok=True)
-    # A tenth more than the network sees, so that zoom augmentation has pixels to work with.
-    size = NETWORKS[settings.network].input_size * 5 // 4
-    data = load_dataset(options.data, "train", size)
-    validation = load_dataset(options.data, "validation", size)
-    trainer = Trainer(settings, data, validation, run, place)
-    resumed = trainer.resume()
-    if place.first:
-        (run / "settings.json").write_text(text + "\n", encoding="utf-8")
-        total = sum(stage.iterations for stage in settings.stages)
-        print(
-            f"{len(data.images)} pictures of {len(data.fixed_depth)} training shapes, "
-            f"{len(validation.images)} for validation; {'resuming at' if resumed else 'starting'} "
-            f"step {trainer.step} of {total}; {run}/last.pt every "
-            f"{settings.checkpoint_seconds:.0f} s",
-            flush=True,
-        )
+    # A quarter more than the network sees, if the shards have it, so that zooming has pixels to work with.
+    size = min(input_size(settings.network, settings.arguments) * 5 // 4, int(read_index(options.data)["image_size"]))
+    novel, fixed = any(stage.loss == "novel" for stage in settings.stages), settings.network in WITH_MAPS
+    out = settings.hold_out
+    data = load_dataset(options.data, "train", size, novel=novel, fixed=fixed, hold_out=out)
+    validation = load_dataset(options.data, "validation", size, novel=False, fixed=fixed, hold_out=out)
     try:
-        trainer.train()
+        trainer = Trainer(settings, data, validation, run, place, options.data, options.workers, command_line())
+        resumed = trainer.resume()
+        if place.first:
+            write_record(run, settings, options.data, command_line())
+            total = sum(stage.iterations for stage in settings.stages)
+            print(
+                f"{len(data.images)} pictures of {len(data.names)} training shapes, {len(validation.images)} for "
+                f"validation; {'resuming at' if resumed else 'starting'} step {trainer.step} of {total}; "
+                f"{run}/last.pt every {settings.checkpoint_seconds:.0f} s",
+                flush=True,
+            )
+        figures = trainer.train()
     finally:
         distributed.stop(place)
     if place.first:
         rate = trainer.samples / max(1e-9, trainer.seconds)
         print(f"done: {trainer.samples} samples in {trainer.seconds / 60:.1f} min, {rate:.1f} a second")
+        for name, figure in figures.items():
+            print(f"{name.replace('_', ' ')}: {figure:.4g}")
     return 0
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from edge.geometry import VIEW_DISTANCE
 from training.batches import shrink_depth
-from training.networks.base import Network
+from training.networks.lin2018 import Lin2018
 
 
 class ShapeSpace:
@@ -50,7 +50,7 @@ class ShapeSpace:
 class CodeHead(nn.Module):
     """The network's encoder and a linear head: RGB (B, 3, S, S) to codes (B, K)."""
 
-    def __init__(self, network: Network, components: int) -> None:
+    def __init__(self, network: Lin2018, components: int) -> None:
         super().__init__()
         self.network = network
         self.head = nn.Linear(network.latent_size, components)
@@ -58,6 +58,6 @@ class CodeHead(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, image: Tensor, map_size: int = 0) -> Tensor:
-        """``map_size`` is there so that every stage calls its module alike; codes have no resolution."""
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, S, S) to (B, K)."""
         return self.head(torch.relu(self.network.encode(image)))

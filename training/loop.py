@@ -1,7 +1,7 @@
 """The training loop: settings in, a run folder with checkpoint, curve and TensorBoard log out.
 
-A run folder holds ``settings.json``, ``last.pt`` (network, averaged weights, optimiser, step),
-``curve.csv`` and ``events.out.*``. Started again on the same folder a run goes on where it was.
+A run folder holds ``run.json`` (all that it takes to repeat the run), ``last.pt`` (network, averaged weights,
+optimiser, step), ``curve.csv`` and ``events.out.*``. Started again on the same folder a run goes on where it was.
 """
 
 from __future__ import annotations
@@ -14,34 +14,37 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from edge.errors import SettingsError
-from edge.geometry import VIEW_DISTANCE, VIEW_WIDTH, cube_corner_views, fuse, pixel_grid
-from training import checkpoint, pseudo_renderer
-from training.batches import Batch, sample, validation_batches
-from training.codes import CodeHead, ShapeSpace
+from training import checkpoint
+from training.batches import Batch, sample
 from training.curve import Curve
 from training.data.dataset import CarDataset
 from training.distributed import Place, wrap
-from training.losses import Loss, code_loss, fixed_view_loss, novel_view_loss
-from training.networks import build
-from training.pictures import validation_picture
+from training.losses_extras import Targets
+from training.objectives import Task, build_objective
+from training.objectives.base import normalised
 from training.settings import Settings, Stage
 
-#: Pictures of the validation bodies scored each time.
-VALIDATION_PICTURES = 48
+Losses = dict[str, torch.Tensor]
 
 
 class Trainer:
-    """One run. ``data`` and ``validation`` are in memory; ``run`` is the folder it lives in."""
+    """One run. ``data`` and ``validation`` are in memory; ``run`` is the folder it lives in.
 
-    def __init__(self, settings: Settings, data: CarDataset, validation: CarDataset, run: Path, place: Place) -> None:
-        self.settings, self.data, self.validation, self.run, self.place = settings, data, validation, run, place
+    root: folder of the shards, for what is prepared from them. workers: processes for that. command: what was typed, to
+    be kept in checkpoints.
+    """
+
+    def __init__(
+        self, settings: Settings, data: CarDataset, validation: CarDataset, run: Path, place: Place,
+        root: Path | None = None, workers: int = 2, command: str = "",
+    ) -> None:
+        self.settings, self.data, self.run, self.place, self.command = settings, data, run, place, command
         for stage in settings.stages:
             if stage.batch // place.world < 2:
                 raise SettingsError(
@@ -49,20 +52,38 @@ class Trainer:
                     "batch normalisation needs at least 2 samples in each: raise batch or start fewer processes"
                 )
         torch.manual_seed(settings.seed)
-        self.network = build(settings.network, bn_momentum=settings.bn_momentum, init_std=settings.init_std)
-        self.network.to(place.device)
+        self.objective = build_objective(Task(settings, data, validation, root, place, workers)).to(place.device)
+        self.network = self.objective.network
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.input_size = self.network.input_size
         self.average = copy.deepcopy(self.network).eval()
-        self.space = ShapeSpace(data.fixed_depth, settings.code_size)
-        self.codes = self.space.codes.to(place.device)
-        self.coder = CodeHead(self.network, self.codes.shape[1]).to(place.device)
-        # The coder holds the network too: one list of parameters for all stages, those without a gradient rest.
-        self.optimizer = torch.optim.Adam(self.coder.parameters(), fused=True)
-        self.rotations = torch.from_numpy(cube_corner_views().rotations).to(place.device)
+        self.optimizer = torch.optim.AdamW(self._groups(), weight_decay=settings.weight_decay, fused=True)
+        self.scaler = torch.amp.GradScaler(place.device.type, enabled=self._type() is torch.float16)
         self.step = 0
         self.seconds = 0.0
         self.samples = 0
+        #: Best score so far in the stage, and validations since.
+        self.best, self.since = math.inf, 0
+        #: Stages that ended early, by number.
+        self.ended: list[int] = []
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameters of the encoder and the others; ``rate`` is what the stage's learning rate is multiplied by."""
+        encoder = getattr(self.network, "encoder", None) if self.settings.encoder_rate != 1 else None
+        inner = {id(p) for p in encoder.parameters()} if encoder is not None else set()
+        others = [p for p in self.objective.parameters() if id(p) not in inner]
+        groups: list[dict[str, Any]] = [{"params": others, "rate": 1.0}]
+        if encoder is not None:
+            groups.append({"params": list(encoder.parameters()), "rate": self.settings.encoder_rate})
+        return groups
+
+    def _type(self) -> torch.dtype:
+        """Arithmetic of the forward pass."""
+        if self.settings.precision == "auto":
+            if self.place.device.type != "cuda":
+                return torch.float32
+            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[self.settings.precision]
 
     # -- state ---------------------------------------------------------------------------------------------
 
@@ -72,34 +93,40 @@ class Trainer:
         if not path.exists():
             return False
         state = checkpoint.load(path)
-        if state["settings"] != json.dumps(dataclasses.asdict(self.settings), sort_keys=True):
+        if state["settings"] != self._settings():
             raise SettingsError(
                 f"{path} was trained with other settings; use another --run folder, "
-                f"or the settings in {self.run}/settings.json"
+                f"or the settings in {self.run}/run.json"
             )
-        self.network.load_state_dict(state["network"])
-        self.coder.head.load_state_dict(state["code_head"])
-        self.average.load_state_dict(state["average"])
+        self.objective.load_state_dict(state["objective"])
+        self.average.load_state_dict(state["training_average"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds, self.samples = state["step"], state["seconds"], state["samples"]
+        self.best, self.since, self.ended = state["best"], state["since"], list(state["ended"])
         return True
 
-    def save(self) -> None:
-        """Write ``last.pt``."""
+    def save(self, average: nn.Module | None = None) -> None:
+        """Write ``last.pt``. average: what is exported, if it is not the running average itself."""
         checkpoint.save(
             self.run / "last.pt",
             {
-                "settings": json.dumps(dataclasses.asdict(self.settings), sort_keys=True),
+                "settings": self._settings(),
+                "command": self.command,
                 "network_name": self.settings.network,
-                "network": self.network.state_dict(),
-                "average": self.average.state_dict(),
-                "code_head": self.coder.head.state_dict(),
+                "arguments": {**self.settings.arguments, **self.network.rebuilt_with},
+                "average": (average or self.average).state_dict(),
+                "training_average": self.average.state_dict(),
+                "objective": self.objective.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
-                "step": self.step,
-                "seconds": self.seconds,
-                "samples": self.samples,
+                "scaler": self.scaler.state_dict(),
+                "step": self.step, "seconds": self.seconds, "samples": self.samples,
+                "best": self.best, "since": self.since, "ended": self.ended,
             },
-        )
+        )  # fmt: skip
+
+    def _settings(self) -> str:
+        return json.dumps(dataclasses.asdict(self.settings), sort_keys=True)
 
     # -- one step --------------------------------------------------------------------------------------------
 
@@ -109,29 +136,29 @@ class Trainer:
         cosine = 0.5 * (1 + math.cos(math.pi * done / stage.iterations))
         return stage.learning_rate * warm * (stage.final_rate + (1 - stage.final_rate) * cosine)
 
-    def _loss(self, network: nn.Module, batch: Batch, stage: Stage) -> Loss:
-        device = self.place.device
-        maps = network(batch.image.to(device, memory_format=torch.channels_last), stage.map_size)
-        if stage.loss == "code":
-            return code_loss(maps, self.codes[batch.shape.to(device)])
-        depth = batch.depth.to(device)
-        if batch.rotation is None:
-            grid = torch.from_numpy(pixel_grid(stage.map_size, VIEW_WIDTH)).to(device)
-            return fixed_view_loss(maps, depth, grid, stage.geometry_weight)
-        points, logits = pseudo_renderer.fuse(maps, self.rotations, VIEW_DISTANCE)
-        rendered = pseudo_renderer.render(
-            points, logits, batch.rotation.to(device), stage.map_size, VIEW_WIDTH, VIEW_DISTANCE, stage.upscale
-        )
-        return novel_view_loss(rendered, depth, stage.geometry_weight)
-
-    def _update(self, network: nn.Module, stage: Stage, done: int) -> Loss:
+    def _batch(self, stage: Stage) -> Batch:
+        """This process's part of the step's batch, on the device, the picture normalised."""
         batch = sample(self.data, self.settings, stage, self.step, self.input_size, self.place.rank, self.place.world)
+        device = self.place.device
+        image = normalised(batch.image.to(device, memory_format=torch.channels_last), self.network)
+        depth, rotation = (None if v is None else v.to(device) for v in (batch.depth, batch.rotation))
+        targets = Targets(*(value.to(device) for value in batch.targets))
+        return Batch(image, depth, rotation, batch.shape.to(device), targets)
+
+    def _update(self, module: nn.Module, stage: Stage, done: int) -> Losses:
+        batch = self._batch(stage)
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(stage, done)
-        loss = self._loss(network, batch, stage)
+            group["lr"] = self._rate(stage, done) * group["rate"]
+        # What is drawn in a step (dropout) depends on seed, step and rank alone, so that a resumed run draws the same.
+        torch.manual_seed(hash((self.settings.seed, self.step, self.place.rank)) % 2**63)
+        kind = self._type()
+        with torch.autocast(self.place.device.type, kind, enabled=kind is not torch.float32):
+            output = module(batch.image, stage)
+        losses = self.objective.loss(output, batch, stage, self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
-        self.optimizer.step()
+        self.scaler.scale(losses["total"]).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         with torch.no_grad():
             # The average starts anew with each stage and follows quickly at first: what one stage leaves untrained
             # (the decoder, while the encoder learns alone) must not linger in the next one's average.
@@ -141,124 +168,96 @@ class Trainer:
                     mean.lerp_(new, 1 - keep)
                 else:
                     mean.copy_(new)
-        return loss
+        return losses
 
     # -- the run ---------------------------------------------------------------------------------------------
 
-    def train(self) -> None:
-        """Run all stages that are left. Safe to kill: at most ``checkpoint_seconds`` of work are lost."""
+    def train(self) -> dict[str, float]:
+        """Run all stages that are left, fit what is fitted at the end, and return the figures of that.
+
+        Safe to kill: at most ``checkpoint_seconds`` of work are lost.
+        """
         writer = SummaryWriter(str(self.run)) if self.place.first else None
         curve = Curve(self.run / "curve.csv", self.step) if self.place.first else None
         start = 0
-        for stage in self.settings.stages:
+        for number, stage in enumerate(self.settings.stages):
             end = start + stage.iterations
-            if self.step < end:
-                self._stage(stage, start, end, writer, curve)
+            if self.step < end and number not in self.ended:
+                self._stage(number, start, end, writer, curve)
             start = end
+        figures: dict[str, float] = {}
         if self.place.first:
-            self.save()
+            final = copy.deepcopy(self.average)
+            figures = self.objective.finish(final)
+            self.save(final)
         if writer is not None:
             writer.close()
+        return figures
 
-    def _stage(self, stage: Stage, start: int, end: int, writer: SummaryWriter | None, curve: Curve | None) -> None:
-        for parameter in self.network.encoder_parameters():
-            parameter.requires_grad_(not stage.freeze_encoder)
-        network = wrap((self.coder if stage.loss == "code" else self.network).train(), self.place)
+    def _stage(self, number: int, start: int, end: int, writer: SummaryWriter | None, curve: Curve | None) -> None:
+        stage = self.settings.stages[number]
+        if self.step <= start:
+            self.step, self.best, self.since = start, math.inf, 0
+        module = wrap(self.objective.train(), self.place)
         bar = tqdm(
-            total=end - start,
-            initial=self.step - start,
-            desc=stage.name,
-            disable=not self.place.first,
-            unit="it",
+            total=end - start, initial=self.step - start, desc=stage.name, disable=not self.place.first, unit="it",
             mininterval=5.0,
-        )
+        )  # fmt: skip
         saved = time.monotonic()
         while self.step < end:
             clock = time.monotonic()
-            loss = self._update(network, stage, self.step - start)
+            losses = self._update(module, stage, self.step - start)
             self.step += 1
             self.samples += stage.batch
             self.seconds += time.monotonic() - clock
             bar.update()
-            if not math.isfinite(value := loss.total.item()):
+            if not math.isfinite(value := losses["total"].item()):
                 raise SettingsError(
                     f"the loss became {value} at step {self.step}; lower learning_rate in stage {stage.name!r}"
                 )
-            if writer is None or curve is None:
-                continue
-            if self.step % 20 == 0:
-                bar.set_postfix(loss=f"{value:.3f}", rate=f"{self.samples / self.seconds:.1f}/s")
-                for name, part in loss._asdict().items():
-                    writer.add_scalar(f"train/{name}", part.item(), self.step)
-            if self.step % self.settings.validate_every == 0 or self.step == end:
-                figures = self.validate_codes() if stage.loss == "code" else self.validate(stage)
-                curve.add(
-                    step=self.step,
-                    stage=stage.name,
-                    samples=self.samples,
-                    seconds=round(self.seconds, 1),
-                    train_loss=value,
-                    **figures,
-                )
-                for name, figure in figures.items():
-                    writer.add_scalar(f"validation/{name}", figure, self.step)
-                if stage.loss != "code":
-                    writer.add_image("validation/maps", self._picture(stage.map_size), self.step)
+            validated = self.step % self.settings.validate_every == 0 or self.step == end
+            if writer is not None and curve is not None:
+                self._log(stage, losses, validated, writer, curve, bar)
+            if validated and self._stops(number):
+                break
             if time.monotonic() - saved > self.settings.checkpoint_seconds or self.step == end:
-                self.save()
+                if self.place.first:
+                    self.save()
                 saved = time.monotonic()
         bar.close()
 
-    @torch.no_grad()
-    def validate(self, stage: Stage) -> dict[str, float]:
-        """Loss parts and point distances (x100) of the averaged weights on fixed pictures of the validation bodies."""
-        sums: dict[str, float] = {}
-        map_size = stage.map_size
-        grid = torch.from_numpy(pixel_grid(map_size, VIEW_WIDTH))
-        batches = validation_batches(self.validation, map_size, self.input_size, VALIDATION_PICTURES, 16)
-        pictures = 0
-        for batch in batches:
-            maps = self.average(batch.image.to(self.place.device), map_size).cpu()
-            loss = fixed_view_loss(maps, batch.depth, grid, stage.geometry_weight)
-            figures = {name: part.item() for name, part in loss._asdict().items()}
-            figures |= _distances(maps, batch.depth, grid)
-            for name, figure in figures.items():
-                sums[name] = sums.get(name, 0.0) + figure * len(batch.image)
-            pictures += len(batch.image)
-        return {name: total / pictures for name, total in sums.items()}
+    def _log(
+        self, stage: Stage, losses: Losses, validated: bool, writer: SummaryWriter, curve: Curve, bar: Any
+    ) -> None:
+        if self.step % 20 == 0:
+            bar.set_postfix(loss=f"{losses['total'].item():.3f}", rate=f"{self.samples / self.seconds:.1f}/s")
+            for name, part in losses.items():
+                writer.add_scalar(f"train/{name}", part.item(), self.step)
+        if not validated:
+            return
+        figures = self.objective.validate(self.average, stage)
+        parts = {f"train_{name}": part.item() for name, part in losses.items() if name != "total"}
+        curve.add(
+            step=self.step, stage=stage.name, samples=self.samples, seconds=round(self.seconds, 1),
+            train_loss=losses["total"].item(), **parts, **figures,
+        )  # fmt: skip
+        for name, figure in figures.items():
+            writer.add_scalar(f"validation/{name}", figure, self.step)
+        picture = self.objective.picture(self.average, stage)
+        if picture is not None:
+            writer.add_image("validation/picture", picture, self.step)
+        score = figures.get("score", math.inf)
+        self.best, self.since = (score, 0) if score < self.best else (self.best, self.since + 1)
 
-    @torch.no_grad()
-    def validate_codes(self) -> dict[str, float]:
-        """Part of the codes' variance the encoder explains on the validation bodies (1 = all, 0 = the mean car)."""
-        truth = self.space.project(self.validation.fixed_depth)
-        self.coder.eval()
-        error = total = 0.0
-        for batch in validation_batches(self.validation, 64, self.input_size, VALIDATION_PICTURES, 16):
-            predicted = self.coder(batch.image.to(self.place.device)).cpu()
-            error += (predicted - truth[batch.shape]).square().sum().item()
-            total += truth[batch.shape].square().sum().item()
-        self.coder.train()
-        return {"code_explained": 1 - error / total}
-
-    @torch.no_grad()
-    def _picture(self, map_size: int) -> Any:
-        batch = validation_batches(self.validation, map_size, self.input_size, 4, 4)[0]
-        return validation_picture(batch, self.average(batch.image.to(self.place.device), map_size).cpu())
-
-
-def _distances(maps: torch.Tensor, depth: torch.Tensor, grid: torch.Tensor, count: int = 2048) -> dict[str, float]:
-    """Mean nearest distances x100 between predicted and true fused maps, ``count`` points each, in both directions."""
-    views = cube_corner_views()
-    logit = torch.where(depth > 0, 1.0, -1.0)[:, :, None]
-    planes = grid.expand(*depth.shape[:2], *grid.shape)
-    truth = torch.cat([planes, depth[:, :, None], logit], 2)
-    forward, backward = [], []
-    for predicted, true in zip(maps.numpy(), truth.numpy(), strict=True):
-        a = fuse(predicted, views, max_points=count).points
-        b = fuse(true, views, max_points=count).points
-        if len(a) == 0:
-            a = np.zeros((1, 3), np.float32)
-        distance = torch.cdist(torch.from_numpy(a), torch.from_numpy(b))
-        forward.append(distance.min(1).values.mean().item())
-        backward.append(distance.min(0).values.mean().item())
-    return {"pred_to_gt": 100 * float(np.mean(forward)), "gt_to_pred": 100 * float(np.mean(backward))}
+    def _stops(self, number: int) -> bool:
+        """Whether the stage has gone long enough without a better validation; all processes hear it from the first."""
+        stop = bool(self.settings.early_stop) and self.since >= self.settings.early_stop
+        if self.place.world > 1:
+            flag = torch.tensor([float(stop)], device=self.place.device)
+            torch.distributed.broadcast(flag, 0)
+            stop = bool(flag.item())
+        if stop:
+            self.ended.append(number)
+            if self.place.first:
+                print(f"no better validation in {self.since}: stage {self.settings.stages[number].name} ends here")
+        return stop

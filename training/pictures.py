@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from edge.geometry import VIEW_DISTANCE
+from edge.geometry import VIEW_DISTANCE, look_rotation
 from training.batches import Batch
 
 
@@ -19,9 +20,29 @@ def _shade(depth: Tensor, mask: Tensor) -> Tensor:
 def validation_picture(batch: Batch, maps: Tensor) -> Tensor:
     """Per sample two rows: input and true maps, input and predicted maps. Returns (3, rows, columns) in 0..1."""
     rows = []
+    assert batch.depth is not None
     for image, depth, predicted in zip(batch.image, batch.depth, maps, strict=True):
         size = depth.shape[-1]
         photo = functional.interpolate(image[None], size=(size, size), mode="area")[0]
         rows.append(torch.cat([photo, _shade(depth, depth > 0)], 2))
         rows.append(torch.cat([photo, _shade(predicted[:, 2], predicted[:, 3] > 0)], 2))
     return torch.cat(rows, 1)
+
+
+def cloud_picture(images: Tensor, predicted: list[np.ndarray], true: list[np.ndarray], size: int = 160) -> Tensor:
+    """Per picture a row: the picture, the predicted and the true cloud from the front left. (3, rows, columns)."""
+    rows = []
+    for image, points, truth in zip(images, predicted, true, strict=True):
+        photo = functional.interpolate(image[None], size=(size, size), mode="area")[0]
+        rows.append(torch.cat([photo, _splat(points, size), _splat(truth, size)], 2))
+    return torch.cat(rows, 1)
+
+
+def _splat(points: np.ndarray, size: int) -> Tensor:
+    """Points (N, 3) seen from the front left as (3, size, size): nearer is brighter."""
+    cam = points @ look_rotation((1.0, 1.0, 0.6)).T
+    place = np.clip(((cam[:, :2] / 1.25 + 0.5) * size).astype(int), 0, size - 1)
+    order = np.argsort(-cam[:, 2])
+    picture = np.zeros((size, size), np.float32)
+    picture[place[order, 1], place[order, 0]] = np.clip(0.6 - 0.5 * cam[order, 2], 0.15, 1.0)
+    return torch.from_numpy(picture).expand(3, -1, -1)

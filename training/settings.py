@@ -15,15 +15,18 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-LOSSES = ("code", "fixed", "novel")
+#: What a stage can teach: "network" is the network's own loss (training/objectives), the others are Lin 2018's.
+LOSSES = ("network", "code", "fixed", "novel")
+#: Arithmetic of the forward pass: "auto" is bfloat16 or float16 on a GPU and float32 on a CPU.
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
 class Stage:
     """One part of a run.
 
-    loss: "fixed" (stage 1 of Lin 2018), "novel" (stage 2, through the pseudo-renderer) or "code" (the encoder alone
-        learns to tell shapes apart, training/codes.py).
+    loss: "network" (the network's own, training/objectives), "fixed" (stage 1 of Lin 2018), "novel" (stage 2, through
+        the pseudo-renderer) or "code" (the encoder alone learns to tell shapes apart, training/codes.py).
     freeze_encoder: whether the encoder's weights rest in this stage.
     map_size: side of the output maps, 64 or 128. batch: samples per iteration over all processes.
     learning_rate: Adam's, at the start; decays by a cosine to ``final_rate`` times that.
@@ -32,7 +35,7 @@ class Stage:
 
     name: str
     iterations: int
-    loss: str = "fixed"
+    loss: str = "network"
     map_size: int = 128
     batch: int = 20
     learning_rate: float = 1e-3
@@ -48,6 +51,10 @@ class Stage:
 class Settings:
     """Everything that decides what a run learns. Paths, threads and devices are flags of the command instead.
 
+    arguments: of the network's constructor. weights: of the parts of the network's loss, beside their defaults.
+    hold_out: training bodies that are validated on instead. parametric_share: how many of the pictures show parametric
+        cars. precision: of the forward pass, one of PRECISIONS. encoder_rate: the encoder's learning rate as a part of
+        the stage's. early_stop: end a stage after so many validations without a better one (0 = never).
     ema: share of the past in the averaged weights that are validated and exported (0 = off).
     init_std: of all weights but the head's (the release has 0.1). code_size: shape components the "code" loss
         asks for. augment_*: see training/augment.py.
@@ -56,11 +63,20 @@ class Settings:
     network: str
     stages: tuple[Stage, ...]
     seed: int = 0
+    arguments: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    hold_out: tuple[str, ...] = ()
+    parametric_share: float = 0.3
+    precision: str = "auto"
+    encoder_rate: float = 1.0
+    weight_decay: float = 0.0
+    early_stop: int = 0
     ema: float = 0.998
     bn_momentum: float = 0.01
     init_std: float = 0.1
     code_size: int = 48
     augment_zoom: float = 0.12
+    augment_aspect: float = 0.0
     augment_colour: float = 0.25
     augment_background: float = 0.3
     augment_erase: float = 0.2
@@ -87,7 +103,12 @@ def load(path: Path) -> Settings:
             raise SettingsError(f"{path}: stage {stage.name!r} has loss {stage.loss!r}; known: {', '.join(LOSSES)}")
         if stage.iterations < 1 or stage.batch < 2:
             raise SettingsError(f"{path}: stage {stage.name!r} needs iterations >= 1 and batch >= 2")
-    return _build(Settings, {**raw, "stages": parsed}, str(path))
+    if isinstance(raw.get("hold_out"), list):
+        raw["hold_out"] = tuple(raw["hold_out"])
+    settings: Settings = _build(Settings, {**raw, "stages": parsed}, str(path))
+    if settings.precision not in PRECISIONS:
+        raise SettingsError(f"{path}: precision is {settings.precision!r}; known: {', '.join(PRECISIONS)}")
+    return settings
 
 
 def _build(kind: type, values: dict[str, Any], where: str) -> Any:

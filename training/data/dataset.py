@@ -62,26 +62,28 @@ class CarDataset:
 
 
 def load_dataset(
-    root: Path, split: str, image_size: int, verify: bool = True, limit: int = 0, novel: bool = True
+    root: Path, split: str, image_size: int, verify: bool = True, limit: int = 0, novel: bool = True,
+    fixed: bool = True, hold_out: Sequence[str] = (),
 ) -> CarDataset:
     """Read all shards of a split; pictures are averaged down (area) to ``image_size``, cameras follow.
 
     verify: check the SHA-256 of every shard; the size is always checked. limit: at most so many pictures of each
-    shape, 0 for all. novel: False leaves out the random depth views, most of the memory.
+    shape, 0 for all. novel: False leaves out the random depth views, most of the memory. fixed: False the fixed ones.
+    hold_out: training bodies that count as validation, as they are; all that was made from them is in no split.
     Raises DataError: nothing there, no shard of this split, a shard missing, altered or damaged.
     """
     root = Path(root)
-    index, entries = listed(root, split)
+    index, entries = listed(root, split, hold_out)
     stored = int(index["image_size"])
     if not 1 <= image_size <= stored:
         raise DataError(f"image size {image_size} is not in 1..{stored}, the size of the stored pictures")
     counts = [min(e["pictures"], limit) if limit > 0 else int(e["pictures"]) for e in entries]
-    columns = _columns(sum(counts), len(entries), image_size, int(entries[0]["novel"]) if novel else 0)
+    columns = _columns(sum(counts), len(entries), image_size, int(entries[0]["novel"]) if novel else 0, fixed)
     conditions: list[str] = []
     starts = np.concatenate([[0], np.cumsum(counts)])
     for row, entry in enumerate(tqdm(entries, desc=f"reading {split}", unit="shape", mininterval=1.0, delay=2.0)):
         path = check_shard(root, entry, verify)
-        shape, pictures = read_shape(path, counts[row], novel)
+        shape, pictures = read_shape(path, counts[row], novel, fixed=fixed)
         if len(pictures) != counts[row]:
             raise DataError(f"shard {path} holds {len(pictures)} pictures of {counts[row]}; {remedy(root)}")
         _fill_shape(columns, row, shape)
@@ -101,15 +103,25 @@ def load_cloud(root: Path, name: str) -> np.ndarray:
     return np.asarray(data[SHAPE_KEY]["cloud"], np.float32)
 
 
-def listed(root: Path, split: str) -> tuple[dict[str, Any], list[Entry]]:
-    """The index and its entries of one split. Raises DataError if there is none."""
+def listed(root: Path, split: str, hold_out: Sequence[str] = ()) -> tuple[dict[str, Any], list[Entry]]:
+    """The index and its entries of one split. hold_out: see :func:`load_dataset`. Raises DataError if there is none."""
     if split not in SPLITS:
         raise DataError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}")
     index = read_index(root)
-    entries = [e for e in index["shards"] if e["split"] == split]
+    unknown = set(hold_out) - {e["body"] for e in index["shards"] if e["split"] == "train"}
+    if unknown:
+        raise DataError(f"{sorted(unknown)[0]!r} is no training body of {root}; mend hold_out in the settings")
+    entries = [e for e in index["shards"] if _side(e, hold_out) == split]
     if not entries:
         raise DataError(f"{root} holds no {split} shard; {remedy(root)}")
     return index, entries
+
+
+def _side(entry: Entry, hold_out: Sequence[str]) -> str:
+    """The split of a shape, with some training bodies held out."""
+    if entry["body"] not in hold_out:
+        return str(entry["split"])
+    return "validation" if entry["kind"] == "original" else ""
 
 
 def decoded(extension: str, content: bytes) -> Any:
@@ -138,10 +150,11 @@ def read_members(path: Path, wanted: Callable[[str], bool]) -> dict[str, dict[st
 
 
 def read_shape(
-    path: Path, pictures: int, novel: bool = True, images: Sequence[str] = ("rgb", "mask")
+    path: Path, pictures: int, novel: bool = True, images: Sequence[str] = ("rgb", "mask"), fixed: bool = True
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The shape's sample without its cloud, and its first pictures with the given images and the camera, decoded."""
-    of_shape = {f"{SHAPE_KEY}.{name}" for name in ("meta.json", "fixed.npz", *(["novel.npz"] if novel else []))}
+    maps = (["fixed.npz"] if fixed else []) + (["novel.npz"] if novel else [])
+    of_shape = {f"{SHAPE_KEY}.{name}" for name in ("meta.json", *maps)}
     of_picture = {"camera.json", *(f"{name}.png" for name in images)}
 
     def wanted(member: str) -> bool:
@@ -153,14 +166,14 @@ def read_shape(
     return shape, [samples[key] for key in sorted(samples)]
 
 
-def _columns(pictures: int, shapes: int, size: int, novel: int) -> dict[str, np.ndarray]:
+def _columns(pictures: int, shapes: int, size: int, novel: int, fixed: bool) -> dict[str, np.ndarray]:
     """Room for everything; filling it in place keeps the peak at the size of the data."""
     maps = (MAP_SIZE, MAP_SIZE)
     shapes_and_types: dict[str, tuple[tuple[int, ...], Any]] = {
         "images": ((pictures, size, size, 3), np.uint8), "masks": ((pictures, size, size), np.uint8),
         "K": ((pictures, 3, 3), np.float32), "R": ((pictures, 3, 3), np.float32), "t": ((pictures, 3), np.float32),
         "view": ((pictures, 3), np.float32), "box": ((pictures, 4), np.float32), "hidden": ((pictures,), np.float32),
-        "fixed_depth": ((shapes, 8, *maps), np.float16), "novel_depth": ((shapes, novel, *maps), np.float16),
+        "fixed_depth": ((shapes, 8 * fixed, *maps), np.float16), "novel_depth": ((shapes, novel, *maps), np.float16),
         "novel_rotation": ((shapes, novel, 3, 3), np.float32),
         "length_m": ((shapes,), np.float32), "extents_m": ((shapes, 3), np.float32),
     }
@@ -168,7 +181,8 @@ def _columns(pictures: int, shapes: int, size: int, novel: int) -> dict[str, np.
 
 
 def _fill_shape(columns: dict[str, np.ndarray], row: int, shape: dict[str, Any]) -> None:
-    columns["fixed_depth"][row] = shape["fixed"]["depth"]
+    if "fixed" in shape:
+        columns["fixed_depth"][row] = shape["fixed"]["depth"]
     if "novel" in shape:
         columns["novel_depth"][row] = shape["novel"]["depth"]
         columns["novel_rotation"][row] = shape["novel"]["rotation"]

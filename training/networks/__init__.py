@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from edge.errors import SettingsError
 from training.networks.base import Network
 from training.networks.lin2018 import Lin2018
+from training.networks.morphable import Morphable
 
-NETWORKS: dict[str, type[Network]] = {"lin2018": Lin2018}
+NETWORKS: dict[str, type[Network]] = {"lin2018": Lin2018, "morphable": Morphable}
 
 
 def build(name: str, **arguments: Any) -> Network:
-    """A network by its registered name. Raises SettingsError that lists the names."""
+    """A network by its registered name. SettingsError lists the names, or says which argument it does not take."""
     if name not in NETWORKS:
         raise SettingsError(f"no network is called {name!r}; there are: {', '.join(sorted(NETWORKS))}")
+    known = list(inspect.signature(NETWORKS[name]).parameters)
+    unknown = sorted(set(arguments) - set(known))
+    if unknown:
+        raise SettingsError(f"network {name} takes no {unknown[0]!r}; its arguments are: {', '.join(known)}")
     return NETWORKS[name](**arguments)
+
+
+def input_size(name: str, arguments: Mapping[str, Any]) -> int:
+    """Side of the picture a network takes when it is built with these arguments. SettingsError for an unknown name."""
+    if name not in NETWORKS:
+        raise SettingsError(f"no network is called {name!r}; there are: {', '.join(sorted(NETWORKS))}")
+    fixed = getattr(NETWORKS[name], "input_size", None)
+    usual = inspect.signature(NETWORKS[name]).parameters.get("image_size")
+    return int(fixed or arguments.get("image_size", usual.default if usual else 0))

@@ -18,7 +18,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from edge.geometry import VIEW_DISTANCE, VIEW_WIDTH, pixel_grid
-from training.networks.base import Network
+from training.networks.base import Network, Prediction
 
 ENCODER = (96, 128, 192, 256)
 ENCODER_FC = (2048, 1024, 512)
@@ -99,7 +99,11 @@ class Lin2018(Network):
         """Convolutions and fully connected layers up to the 512 numbers."""
         return [*self.encoder.parameters(), *self.encoder_fc.parameters()]
 
-    def forward(self, image: Tensor, map_size: int = 128) -> Tensor:
+    def forward(self, image: Tensor) -> Prediction:
+        """(B, 3, 64, 64) RGB in 0..1 to maps (B, V, 4, 128, 128): x, y, depth, mask logit (edge.geometry)."""
+        return Prediction(maps=self.maps(image))
+
+    def maps(self, image: Tensor, map_size: int = 128) -> Tensor:
         """(B, 3, 64, 64) RGB in 0..1 to (B, V, 4, map_size, map_size).
 
         ``map_size`` 64 leaves out the last doubling, for the cheap first part of training: the same

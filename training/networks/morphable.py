@@ -1,0 +1,114 @@
+"""The flagship: a morphable model of cars, whose box and coefficients one picture tells.
+
+Blanz and Vetter, SIGGRAPH 1999, with the regression of its coefficients by a convolutional network as in Tran et
+al., "Regressing robust and discriminative 3D morphable models", CVPR 2017. A template of 8,192 points of the left
+half, registered to every training shape (training.morphable), spans the shapes; mirrored it gives 16,384 points. The
+space is a start and not a limit: mean and components learn, too.
+
+Why so: the points of all cars correspond, so the loss needs no search for neighbours; twenty coefficients reach
+what fifty bodies can (docs/networks.md); the decoder is one matrix product, small on any device.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from training.morphable.register import PROPORTIONS
+from training.morphable.registered import POINTS
+from training.morphable.space import ShapeSpace
+from training.networks.base import Network, Prediction
+from training.networks.encoder import COARSE, FINE, MEAN, STD, Encoder
+from training.networks.extras import Extras
+
+#: Channels left of the coarse and the fine features, and the most cells along a side that are told apart.
+KEPT, CELLS = (160, 32), (4, 8)
+#: Ways in which the expected error varies over the car.
+ERROR_PATTERNS = 16
+#: Logarithms between which an expected error lies, canonical units: 0.1 % to a fifth of the length.
+ERROR_RANGE = (-6.9, -1.6)
+
+
+class Morphable(Network):
+    """RGB picture to 16,384 points with expected errors, and pose, length and class.
+
+    components: of the shape space. hidden: width of the one hidden layer. dropout: of it, in training.
+    """
+
+    source = "Blanz, Vetter, SIGGRAPH 1999; Tran et al., CVPR 2017; encoder EfficientNet-Lite0"
+    mean, std = MEAN, STD
+    rebuilt_with = MappingProxyType({"pretrained": False})
+
+    def __init__(
+        self, image_size: int = 128, pretrained: bool = True, components: int = 80, hidden: int = 512,
+        dropout: float = 0.2, points: int = POINTS,
+    ) -> None:
+        super().__init__()
+        self.input_size = image_size
+        # Frozen statistics: a sample's gradient does not depend on its batch, so several processes learn the same.
+        self.encoder = Encoder(image_size, pretrained, freeze_statistics=pretrained)
+        self.coarse = nn.Sequential(nn.Conv2d(COARSE, KEPT[0], 1), nn.ReLU6())
+        self.fine = nn.Sequential(nn.Conv2d(FINE, KEPT[1], 1), nn.ReLU6())
+        self.pools = [max(1, image_size // stride // most) for stride, most in zip((32, 16), CELLS, strict=True)]
+        sides = [image_size // stride // pool for stride, pool in zip((32, 16), self.pools, strict=True)]
+        width = sum(kept * side * side for kept, side in zip(KEPT, sides, strict=True))
+        self.hidden = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, hidden), nn.ReLU6())
+        self.dropout = nn.Dropout(dropout)
+        self.box = nn.Linear(hidden, 2)
+        self.coefficients = nn.Linear(hidden, components)
+        self.extras = Extras(hidden)
+        self.error = nn.Linear(hidden, ERROR_PATTERNS)
+        for head in (self.box, self.coefficients, self.error):
+            nn.init.normal_(head.weight, std=0.01)
+            nn.init.zeros_(head.bias)
+        self.shape_mean = nn.Parameter(torch.zeros(points, 3))
+        self.shape_basis = nn.Parameter(torch.zeros(components, points * 3))
+        self.error_basis = nn.Parameter(torch.randn(ERROR_PATTERNS, points) * 0.05)
+        self.error_mean = nn.Parameter(torch.full((points,), -4.6))
+
+    def start_from(self, space: ShapeSpace, boxes: np.ndarray) -> None:
+        """Begin at a shape space and the mean of the training cars' boxes (M, 3). Fewer components leave zeros."""
+        with torch.no_grad():
+            self.shape_mean.copy_(torch.from_numpy(space.mean))
+            basis = torch.from_numpy(space.basis).flatten(1)
+            self.shape_basis.zero_()
+            self.shape_basis[: len(basis)].copy_(basis)
+            self.box.bias.copy_(torch.from_numpy(np.log(boxes[:, 1:] / PROPORTIONS[1:]).mean(0).astype(np.float32)))
+
+    def feature(self, image: Tensor) -> Tensor:
+        """(B, 3, S, S) to (B, hidden)."""
+        maps = self.encoder(image)
+        cells = []
+        for value, layer, pool in zip((maps.coarse, maps.fine), (self.coarse, self.fine), self.pools, strict=True):
+            kept = layer(value)
+            cells.append((functional.avg_pool2d(kept, pool) if pool > 1 else kept).flatten(1))
+        return self.dropout(self.hidden(torch.cat(cells, 1)))
+
+    def half(self, coefficients: Tensor, box: Tensor) -> Tensor:
+        """Coefficients (B, K) and log of the box against PROPORTIONS (B, 2) to the left half (B, N, 3), canonical."""
+        points = (self.shape_mean.flatten() + coefficients @ self.shape_basis).unflatten(1, (-1, 3))
+        one = torch.ones_like(box[:, :1])
+        return points * torch.cat([one, box.exp()], 1)[:, None]
+
+    def parts(self, image: Tensor) -> dict[str, Tensor]:
+        """What a loss needs: ``half`` (B, N, 3), ``box`` (B, 2), ``coefficients`` (B, K), ``log_error`` (B, N), and
+        azimuth, camera, length and classes."""
+        feature = self.feature(image)
+        box, coefficients = self.box(feature), self.coefficients(feature)
+        log_error = self.error_mean + self.error(feature) @ self.error_basis
+        return {
+            "half": self.half(coefficients, box), "box": box, "coefficients": coefficients,
+            "log_error": log_error.clamp(*ERROR_RANGE), **self.extras(feature).given(),
+        }  # fmt: skip
+
+    def forward(self, image: Tensor) -> Prediction:
+        """(B, 3, S, S) RGB, normalised, to points (B, 2 N, 3): the left half, then its mirror image."""
+        got = self.parts(image)
+        half, error = got.pop("half"), got.pop("log_error").exp()
+        mirrored = half * torch.tensor([1.0, -1.0, 1.0], device=half.device, dtype=half.dtype)
+        extras = {name: got[name] for name in ("azimuth", "camera", "length", "classes")}
+        return Prediction(torch.cat([half, mirrored], 1), torch.cat([error, error], 1), **extras)

@@ -1,0 +1,19 @@
+"""One objective per network: its losses, its validation, what is prepared before and fitted after training."""
+
+from __future__ import annotations
+
+from training.networks import build
+from training.objectives.base import Objective, Task
+
+
+def build_objective(task: Task) -> Objective:
+    """The objective of the network that the settings name, with a new network. SettingsError if none is known."""
+    from training.objectives.lin2018 import Lin2018Objective
+    from training.objectives.morphable import MorphableObjective
+
+    known: dict[str, type[Objective]] = {"lin2018": Lin2018Objective, "morphable": MorphableObjective}
+    network = build(task.settings.network, **task.settings.arguments)
+    return known[task.settings.network](task, network)  # type: ignore[call-arg]
+
+
+__all__ = ["Objective", "Task", "build_objective"]

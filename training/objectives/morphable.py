@@ -1,0 +1,112 @@
+"""What the flagship is taught: every point's place on the true surface, the box, the error it should expect, and pose.
+
+The registered points give each point's true place. What counts is how far it is from the true surface, along the
+normal there (Chen and Medioni, "Object modelling by registration of multiple range images", 1992); sliding along
+the surface costs little.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from edge.errors import DataError
+from training import losses_extras
+from training.batches import Batch
+from training.morphable.register import PROPORTIONS
+from training.morphable.registered import registered
+from training.morphable.space import shape_space
+from training.networks.base import Network, Prediction
+from training.networks.morphable import ERROR_RANGE, Morphable
+from training.objectives.base import Objective, Task
+from training.pictures import cloud_picture
+from training.settings import Stage
+from training.validation import CloudValidation
+
+#: What each part of the loss counts, unless the settings say otherwise.
+WEIGHTS = {
+    "plane": 100.0, "point": 25.0, "box": 8.0, "coefficients": 0.0, "error": 0.1,
+    "azimuth": 0.4, "offset": 1.0, "camera": 2.0, "length": 0.15, "classes": 0.05,
+}  # fmt: skip
+#: The least distance to a true cloud that a perfect point has, canonical units: sampling alone.
+FLOOR = 0.002
+
+
+class MorphableObjective(Objective):
+    """Registers the shapes (once for a data set), starts the network at their space, teaches it as above."""
+
+    def __init__(self, task: Task, network: Network) -> None:
+        super().__init__()
+        assert isinstance(network, Morphable)
+        if task.root is None:
+            raise DataError("the morphable network needs the shards' folder, for the true clouds: give --data")
+        self.network: Morphable = network
+        self.weights = {**WEIGHTS, **task.settings.weights}
+        self.device = task.place.device
+        shapes = registered(Path(task.root), task.workers)
+        rows = shapes.rows(task.data.names)
+        original = np.array([name.endswith("-0") for name in task.data.names]) & task.data.real
+        space = shape_space(shapes, rows, original, len(network.shape_basis))
+        network.start_from(space, shapes.boxes[rows])
+        self.points = torch.from_numpy(shapes.points[rows]).to(self.device)
+        self.normals = torch.from_numpy(shapes.normals[rows]).to(self.device)
+        self.boxes = torch.from_numpy(shapes.boxes[rows]).to(self.device)
+        self.validation = CloudValidation(task.validation, Path(task.root), network.input_size)
+
+    def forward(self, image: Tensor, stage: Stage) -> dict[str, Tensor]:
+        """``Morphable.parts``."""
+        return self.network.parts(image)
+
+    def loss(self, output: dict[str, Tensor], batch: Batch, stage: Stage, step: int) -> dict[str, Tensor]:
+        """Distances are means over points, canonical units; see WEIGHTS for what each counts."""
+        scale = self.boxes[batch.shape] / torch.tensor(PROPORTIONS, dtype=torch.float32, device=self.device)
+        true = self.points[batch.shape].float() * scale[:, None]
+        normal = functional.normalize(self.normals[batch.shape].float() / scale[:, None], dim=2)
+        away = output["half"].float() - true
+        plane = (away * normal).sum(2)
+        box = (output["box"].float() - scale[:, 1:].log()).abs().mean()
+        distance = (plane.detach().square() + FLOOR**2).sqrt()
+        log_error = output["log_error"].float()
+        prediction = Prediction(**{name: output[name] for name in ("azimuth", "camera", "length", "classes")})
+        losses = {
+            "plane": plane.abs().mean(), "point": away.norm(dim=2).mean(), "box": box,
+            "coefficients": output["coefficients"].float().square().mean(),
+            "error": (log_error + distance * (-log_error).exp()).mean(),
+            **losses_extras.loss(prediction, batch.targets),
+        }  # fmt: skip
+        total = torch.stack([self.weights[name] * value for name, value in losses.items()]).sum()
+        return {"total": total, **losses}
+
+    def validate(self, network: Network, stage: Stage) -> dict[str, float]:
+        """Distances x100, F-scores in per cent and attributes on the validation bodies."""
+        return self.validation.figures(network, self.device)
+
+    def picture(self, network: Network, stage: Stage) -> Tensor | None:
+        """Four validation pictures with the predicted and the true cloud."""
+        batch, prediction = self.validation.predict(network, self.device)[0]
+        assert prediction.points is not None
+        truths = [self.validation.truth(int(shape))[1] for shape in batch.shape[:4]]
+        return cloud_picture(batch.image[:4], [p.numpy() for p in prediction.points[:4]], truths)
+
+    def finish(self, network: Network) -> dict[str, float]:
+        """Scale the expected errors so that, over the validation bodies, they are right on average.
+
+        On the cars it was taught a network errs less than on new ones; its own estimate knows only the former.
+        """
+        assert isinstance(network, Morphable)
+        expected, found = [], []
+        for batch, prediction in self.validation.predict(network, self.device):
+            assert prediction.points is not None and prediction.error is not None
+            for row in range(len(batch.image)):
+                tree = self.validation.truth(int(batch.shape[row]))[0]
+                some = torch.linspace(0, prediction.points.shape[1] - 1, 2048).long()
+                found.append(tree.query(prediction.points[row, some].numpy())[0].mean())
+                expected.append(float(prediction.error[row, some].mean()))
+        factor = float(np.mean(found) / np.mean(expected))
+        with torch.no_grad():
+            network.error_mean.add_(float(np.log(factor))).clamp_(*ERROR_RANGE)
+        return {"error_factor": factor}
