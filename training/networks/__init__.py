@@ -9,9 +9,20 @@ from typing import Any
 from edge.errors import SettingsError
 from training.networks.base import Network
 from training.networks.lin2018 import Lin2018
+from training.networks.maps import Maps
+from training.networks.mesh import Mesh
 from training.networks.morphable import Morphable
+from training.networks.points import Points
+from training.networks.voxels import Voxels
 
-NETWORKS: dict[str, type[Network]] = {"lin2018": Lin2018, "morphable": Morphable}
+NETWORKS: dict[str, type[Network]] = {
+    "lin2018": Lin2018,
+    "morphable": Morphable,
+    "points": Points,
+    "voxels": Voxels,
+    "mesh": Mesh,
+    "maps": Maps,
+}
 
 
 def build(name: str, **arguments: Any) -> Network:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 
 @dataclass(frozen=True)
@@ -17,23 +18,16 @@ class Cost:
 
 
 def count(network: nn.Module, *inputs: torch.Tensor) -> Cost:
-    """Run one forward pass and count convolutions and linear layers (batch 1; the rest is below 1 %)."""
-    operations: list[int] = []
+    """Run one forward pass and count what is multiplied (batch 1; the rest is below 1 %).
 
-    def record(module: nn.Module, arguments: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        if isinstance(module, nn.Conv2d):
-            kernel = module.weight[0].numel()
-            operations.append(2 * kernel * output[0].numel())
-        elif isinstance(module, nn.Linear):
-            operations.append(2 * module.in_features * output[0].numel())
-
-    hooks = [module.register_forward_hook(record) for module in network.modules()]
+    Convolutions of two and three dimensions, transposed ones too, and products of matrices, whether of a layer, of a
+    parameter or of a buffer.
+    """
     mode = network.training
+    counter = FlopCounterMode(display=False)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), counter:
             network.eval()(*inputs)
     finally:
         network.train(mode)
-        for hook in hooks:
-            hook.remove()
-    return Cost(sum(p.numel() for p in network.parameters()), sum(operations) / 1e9)
+    return Cost(sum(p.numel() for p in network.parameters()), counter.get_total_flops() / 1e9)
