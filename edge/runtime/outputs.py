@@ -8,6 +8,7 @@ from edge.bundle import Bundle
 from edge.errors import BackendError
 from edge.geometry import Cloud, even_stride, fuse
 from edge.pose import Pose, decode_pose
+from edge.voxels import surface_points
 
 #: A point's confidence is the probability that it lies within so much of the true surface, canonical units.
 NEAR = 0.02
@@ -55,8 +56,6 @@ def make_cloud(bundle: Bundle, outputs: Dict[str, np.ndarray], max_points: int =
         return Cloud(vertices[even_stride(len(vertices), max_points)].astype(np.float32))
     if bundle.views is not None:
         return fuse(outputs["maps"][0], bundle.views, bundle.threshold, max_points)
-    from edge.voxels import surface_points
-
     assert bundle.grid is not None  # load_bundle sees to it that there is one with occupancy
     return surface_points(outputs["occupancy"][0], bundle.grid[0], bundle.grid[1], max_points)
 

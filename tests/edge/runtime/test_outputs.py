@@ -57,6 +57,20 @@ def test_maps_are_fused() -> None:
     assert len(cloud.points) == 8 and cloud.view is not None and cloud.view.tolist() == list(range(8))
 
 
+def test_occupancy_becomes_the_surface_of_what_is_inside() -> None:
+    lower, upper = np.array([-0.55, -0.25, -0.2], np.float32), np.array([0.55, 0.25, 0.2], np.float32)
+    half = np.array([0.5, 0.2, 0.15])
+    shape = (44, 20, 16)
+    centres = [lo + (np.arange(n) + 0.5) * (up - lo) / n for lo, up, n in zip(lower, upper, shape)]
+    grid = np.stack(np.meshgrid(*centres, indexing="ij"), -1)
+    occupancy = 10 * (1 - np.sqrt(np.square(grid / half).sum(-1)))
+    bundle = TINY._replace(outputs={"occupancy": (1,) + shape}, views=None, grid=np.stack([lower, upper]))
+    cloud = make_cloud(bundle, given(occupancy=occupancy), 300)
+    assert 200 < len(cloud.points) <= 300 and cloud.points.dtype == np.float32
+    # On the ellipsoid to within a cell.
+    assert np.abs(np.sqrt(np.square(cloud.points / half).sum(1)) - 1).max() < 0.1
+
+
 def test_a_network_tells_pose_length_and_class() -> None:
     with open_backend(POSED, "ort", 1) as backend:
         outputs = backend.run({"image": np.zeros((1, 3, 64, 64), np.float32)})
