@@ -1,4 +1,4 @@
-"""``python -m export bundle|figures|estimate|plain``: a run to a bundle, and what a Jetson Nano needs for it."""
+"""``python -m export bundle|figures|estimate``: a run to a bundle, and what a Jetson Nano needs for it."""
 
 from __future__ import annotations
 
@@ -35,12 +35,6 @@ def _parser() -> argparse.ArgumentParser:
     guess.add_argument("--layers", action="store_true", help="print the time of every layer")
     guess.add_argument("--check", action="store_true", help="compare with networks whose times are published")
     guess.set_defaults(run=run_estimate)
-    plain = commands.add_parser(
-        "plain", help="a bundle's graph with float32 weights, for TensorRT", description="For TensorRT's ONNX parser."
-    )
-    plain.add_argument("bundle", type=Path, help="bundle folder or .onnx file")
-    plain.add_argument("out", type=Path, help=".onnx file to write")
-    plain.set_defaults(run=run_plain)
     return parser
 
 
@@ -102,19 +96,6 @@ def run_estimate(options: argparse.Namespace) -> int:
         outside = [row.name for row in rows if not RATIO[0] <= row.ratio <= RATIO[1]]
         print(f"outside {RATIO[0]} to {RATIO[1]}: {', '.join(outside) or 'none'}")
         return 1 if outside else 0
-    return 0
-
-
-def run_plain(options: argparse.Namespace) -> int:
-    """Write the graph without casts of weights."""
-    from edge.ply import atomic_file
-    from export.estimate import load_graph
-    from export.graph import plain_weights
-
-    data = plain_weights(load_graph(options.bundle)).SerializeToString()
-    with atomic_file(str(options.out)) as handle:
-        handle.write(data)
-    print(f"{options.out}: {len(data) / 1e6:.1f} MB")
     return 0
 
 

@@ -84,18 +84,20 @@ def export_onnx(network: Network, image: Tensor, path: Path) -> dict[str, Shape]
 
 
 def halve_weights(path: Path, smallest: int = SMALLEST) -> int:
-    """Store every float32 constant of more than ``smallest`` numbers as float16, cast back in the graph.
+    """Store float32 constants of more than ``smallest`` numbers as float16, cast back in the graph.
 
     Returns the bytes saved; the computation stays float32. ONNX Runtime folds the casts away when it loads the file.
-    TensorRT's parser refuses a convolution whose kernel comes out of a ``Cast``: it gets :func:`plain_weights`.
+    Kernels of convolutions stay as they are: TensorRT's parser, up to 8.x, refuses one that comes out of a ``Cast``.
     Raises ExportError when a number overflows float16.
     """
     model = onnx.load(str(path))
     _name_constants(model, smallest)
     saved = 0
     casts = []
+    kernels = {node.input[1] for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")}
     for tensor in model.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) <= smallest:
+        large = tensor.data_type == TensorProto.FLOAT and int(np.prod(tensor.dims)) > smallest
+        if not large or tensor.name in kernels:
             continue
         values = numpy_helper.to_array(tensor)
         with np.errstate(over="ignore"):
@@ -109,24 +111,6 @@ def halve_weights(path: Path, smallest: int = SMALLEST) -> int:
     _set_nodes(model, [*casts, *model.graph.node])
     onnx.save(model, str(path))
     return saved
-
-
-def plain_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """``model`` with what :func:`halve_weights` stored turned back into float32 constants, in place.
-
-    For TensorRT: up to 8.2 a convolution's kernel must be a constant of the graph, not a node's output.
-    """
-    halves = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name.endswith(HALF)}
-    nodes = []
-    for node in model.graph.node:
-        tensor = halves.get(node.input[0]) if node.op_type == "Cast" else None
-        if tensor is None:
-            nodes.append(node)
-            continue
-        values = numpy_helper.to_array(tensor).astype(np.float32)
-        tensor.CopyFrom(numpy_helper.from_array(values, node.output[0]))
-    _set_nodes(model, nodes)
-    return model
 
 
 def _name_constants(model: onnx.ModelProto, smallest: int) -> None:
