@@ -154,7 +154,8 @@ def test_lin2018_gives_maps_only(lin: Path, tmp_path: Path) -> None:
     assert not {"grid", "classes"} & set(manifest) and {"views", "fusion"} <= set(manifest)
     assert manifest["network"]["gflop"] == pytest.approx(1.95, abs=0.05)
     size = (tmp_path / "lin" / "reconstructor.onnx").stat().st_size
-    assert size == pytest.approx(2 * manifest["network"]["parameters"], rel=0.01)
+    parameters = manifest["network"]["parameters"]
+    assert 2 * parameters < size < 2.2 * parameters  # the kernels of convolutions take four bytes
 
 
 def test_thin_layers_are_smaller_and_their_loss_is_told(run: Path, bundle: Path, tmp_path: Path) -> None:
