@@ -356,7 +356,7 @@ def test_a_pit_that_a_view_sees_into_is_open_and_wrong_depth_is_refused() -> Non
     closed = losses_voxels.carve(depth, views, cells, grid)
     dented = np.where(depth > 0, depth + np.eye(8, dtype=np.float32)[0][:, None, None] * 0.2, 0)
     dented = losses_voxels.carve(dented.astype(np.float32), views, cells, grid)
-    np.testing.assert_array_equal(dented <= closed, True)
+    assert (dented <= closed).all() and dented.sum() < 0.95 * closed.sum()
     untouched = losses_voxels.carve(np.zeros((8, 16, 16), np.float32), views, cells, grid)
     assert not untouched.any(), "all views see through"
     with pytest.raises(ValueError, match=r"wanted \(8, S, S\)"):
@@ -430,7 +430,7 @@ def test_maps_start_at_the_usual_car() -> None:
     maps = predict(network, torch.zeros(1, 3, 64, 64))["maps"][0].numpy()
     truth = ellipsoid_depth(np.array(USUAL), cube_corner_views().rotations, 128)
     assert ((maps[:, 3] > 0) == (truth > 0)).mean() > 0.99
-    assert np.abs(maps[:, 2] - truth)[truth > 0].mean() < 0.02
+    assert np.abs(maps[:, 2] - truth)[truth > 0].mean() < 0.01
 
 
 def test_voxels_start_at_the_usual_car() -> None:
@@ -445,12 +445,14 @@ def test_maps_place_pixels_themselves_and_fuse() -> None:
     assert isinstance(network, Maps)
     maps = predict(network, torch.randn(1, 3, 64, 64))["maps"][0].numpy()
     np.testing.assert_array_equal(maps[:, :2], np.broadcast_to(pixel_grid(128, VIEW_WIDTH), (8, 2, 128, 128)))
-    assert maps[:, 2].min() >= 0.38 and maps[:, 2].max() <= 1.62
     with torch.no_grad():
-        network.usual[: 8 * 8].view(8, 8, 128, 128)[:, 2] = 30.0  # all but certain of the third bin
+        network.usual[2] = 0.75  # depth of the third view
+        network.usual[8 + 2] = 9.0  # and its mask
+        network.usual[8 + 3] = -9.0
     maps = predict(network, torch.randn(1, 3, 64, 64))["maps"][0].numpy()
-    np.testing.assert_allclose(maps[:, 2], 1 - 0.62 + 2 * 1.24 / 7, atol=1e-4)
-    assert fuse(maps, cube_corner_views(), -10.0).points.shape == (8 * 128 * 128, 3)
+    np.testing.assert_allclose(maps[2, 2], 0.75, atol=0.1)
+    cloud = fuse(maps, cube_corner_views())
+    assert (cloud.view == 2).sum() == 128 * 128 and not (cloud.view == 3).any()
 
 
 # The count of operations
