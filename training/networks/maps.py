@@ -48,7 +48,7 @@ class Maps(Shared):
 
 
 def usual_maps(most: float = 2.0) -> Tensor:
-    """(2, 8, 128, 128) of the usual ellipsoid: depth (beside it, that of the origin) and mask, plus or minus ``most``."""
+    """(2, 8, 128, 128) of the usual ellipsoid: depth (beside it the origin's) and mask, plus or minus ``most``."""
     rotations = torch.from_numpy(cube_corner_views().rotations)
     grid = torch.from_numpy(pixel_grid(SIZE, VIEW_WIDTH))
     axes = torch.tensor(USUAL)
