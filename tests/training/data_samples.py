@@ -15,6 +15,7 @@ from training.data.generate import generate
 from training.data.plan import ShardSettings
 from training.data.shards import FORMAT, FORMAT_VERSION, write_index, write_shard
 from training.meshes.model import CarMesh, MeshPart
+from training.meshes.visible import Surface
 
 #: Small, but with everything: an original and a variant for training, a test body.
 SETTINGS = ShardSettings(pictures=2, variants=1, parametric=0, parametric_validation=0, novel=2, size=48, seed=5)
@@ -77,7 +78,9 @@ def hand_made(root: Path, shapes: int = 7, pictures: int = 3, split: str = "trai
         }  # fmt: skip
         maps = np.full((8, 128, 128), 1 + number / 8, np.float16)
         novel = (maps[:1] + 1, np.eye(3, dtype=np.float32)[None])
-        members = list(shape_members(name, meta, maps, novel, np.full((5, 3), number / 16, np.float32)))
+        normals = np.array([[0, 0, 1], [0, 0, -1], [1, 0, 0], [0, 1, 0], [0.6, 0.8, 0]], np.float32)
+        surface = Surface(np.full((5, 3), number / 16, np.float32), normals, np.arange(5, dtype=np.uint8) + number)
+        members = list(shape_members(name, meta, maps, novel, surface))
         for place, picture in enumerate(row):
             members += picture_members(name, place, picture)
         entries.append(write_shard(root, meta, members))

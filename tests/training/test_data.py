@@ -66,7 +66,7 @@ def test_members_are_the_documented_ones_in_a_fixed_order(root):
         members = tar.getmembers()
     kinds = ("rgb.png", "mask.png", "silhouette.png", "parts.png", "camera.json")
     assert [m.name for m in members] == [
-        *(f"boxcar-0/shape.{name}" for name in ("meta.json", "fixed.npz", "novel.npz", "cloud.npy")),
+        *(f"boxcar-0/shape.{name}" for name in ("meta.json", "fixed.npz", "novel.npz", "cloud.npy", "surface.npz")),
         *(f"boxcar-0/{number:04d}.{kind}" for number in range(2) for kind in kinds),
     ]
     assert {(m.mtime, m.uid, m.gid, m.uname, m.mode) for m in members} == {(0, 0, 0, "", 0o644)}
@@ -128,7 +128,7 @@ def test_a_shard_counts_only_for_the_plan_it_was_made_by(root, monkeypatch):
         assert finished(root, plan, known[plan.name]) == finished(root, plan, None) == known[plan.name]
         assert finished(root, replace(plan, pictures=4), None) is None
         assert finished(root, replace(plan, generator_version=1), None) is None
-    monkeypatch.setattr(shards, "FORMAT_VERSION", 3)
+    monkeypatch.setattr(shards, "FORMAT_VERSION", shards.FORMAT_VERSION + 1)
     assert all(finished(root, plan, None) is None for plan in planned(cars(), SETTINGS)), "of an older format"
     monkeypatch.undo()
     changed = planned([nudged(box_car("boxcar")), box_car("p406")], SETTINGS)
@@ -213,7 +213,7 @@ def test_two_runs_in_one_folder_are_refused(tmp_path):
 
 def test_a_folder_of_the_old_format_is_refused(tmp_path):
     (tmp_path / "index.json").write_text(json.dumps({"format": "carcloud-shards", "format_version": 1, "shards": []}))
-    with pytest.raises(DataError, match="carcloud-shards 1, wanted carcloud-shards 2.*delete the folder"):
+    with pytest.raises(DataError, match="carcloud-shards 1, wanted carcloud-shards 3.*delete the folder"):
         generate(tmp_path, cars(), SETTINGS)
 
 

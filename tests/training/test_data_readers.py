@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from edge.errors import DataError
 from tests.training.data_samples import hand_made
-from training.data.dataset import load_cloud, load_dataset
+from training.data.dataset import load_cloud, load_dataset, read_members
 from training.data.shards import read_meta
 from training.data.stream import stream
 
@@ -49,6 +49,10 @@ def test_what_was_written_is_read(made):
     assert data.length_m.tolist() == [4, 5, 6, 7, 8, 9, 10] and data.extents_m[3].tolist() == [4, 2, 1.5]
     assert data.real.tolist() == [True, False, True, False, True, False, True]
     assert load_cloud(root, "s3-0").tolist() == [[3 / 16] * 3] * 5
+    surface = read_members(root / "s3-0.tar", lambda member: member == "shape.surface.npz")["shape"]["surface"]
+    assert surface["normal"].dtype == np.int8 and surface["part"].dtype == np.uint8
+    assert surface["normal"].tolist() == [[0, 0, 127], [0, 0, -127], [127, 0, 0], [0, 127, 0], [76, 102, 0]]
+    assert surface["part"].tolist() == [3, 4, 5, 6, 7]
 
 
 def test_smaller_pictures_are_area_means_and_their_cameras_follow(made):
@@ -63,6 +67,9 @@ def test_only_what_is_asked_for(made):
     data = load_dataset(made[0], "train", 16, limit=2, novel=False)
     assert len(data) == 14 and data.novel_depth.size == 0 and data.novel_rotation.shape == (7, 0, 3, 3)
     assert np.array_equal(data.images[2], made[1][1][0].rgb)
+    bare = load_dataset(made[0], "train", 16, novel=False, fixed=False)
+    assert bare.fixed_depth.shape == (7, 0, 128, 128) and bare.length_m.tolist() == data.length_m.tolist()
+    assert np.array_equal(bare.images, load_dataset(made[0], "train", 16).images)
 
 
 @pytest.mark.parametrize(("split", "size", "sentence"), [
@@ -106,7 +113,7 @@ def test_a_damaged_picture_is_found_without_checksums(tmp_path):
 def test_unreadable_index_and_other_versions_are_refused(made, tmp_path):
     index = json.loads((made[0] / "index.json").read_text(encoding="utf-8"))
     (tmp_path / "index.json").write_text(json.dumps({**index, "format_version": 9}), encoding="utf-8")
-    with pytest.raises(DataError, match="format carcloud-shards 9, wanted carcloud-shards 2.*delete the folder"):
+    with pytest.raises(DataError, match="format carcloud-shards 9, wanted carcloud-shards 3.*delete the folder"):
         load_dataset(tmp_path, "train", 16)
     (tmp_path / "index.json").write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match="is damaged"):
@@ -199,6 +206,7 @@ def test_webdataset_reads_the_tars(made):
     shape, picture = samples[0], samples[1]
     assert shape["meta.json"]["name"] == "s0-0" and shape["cloud.npy"].shape == (5, 3)
     assert shape["fixed.npz"]["depth"].shape == (8, 128, 128) and shape["novel.npz"]["rotation"].shape == (1, 3, 3)
+    assert shape["surface.npz"]["normal"].shape == (5, 3) and shape["surface.npz"]["part"].shape == (5,)
     assert np.array_equal(picture["rgb.png"], drawn[0][0].rgb)
     assert np.array_equal(picture["parts.png"][..., 0], drawn[0][0].parts)
     assert picture["camera.json"]["condition"] == "occluded"

@@ -30,8 +30,10 @@ def test_cost_is_that_of_the_release(network: Lin2018) -> None:
 
 def test_output_shapes_and_the_cheap_resolution(network: Lin2018) -> None:
     image = torch.rand(2, 3, 64, 64)
-    assert network(image).shape == (2, 8, 4, 128, 128)
-    assert network(image, 64).shape == (2, 8, 4, 64, 64)
+    given = network(image).given()
+    assert {name: value.shape for name, value in given.items()} == {"maps": (2, 8, 4, 128, 128)}
+    assert network.maps(image).shape == (2, 8, 4, 128, 128)
+    assert network.maps(image, 64).shape == (2, 8, 4, 64, 64)
 
 
 def test_bias_starts_at_the_pixel_grid_with_x_along_columns(network: Lin2018) -> None:
@@ -44,7 +46,7 @@ def test_bias_starts_at_the_pixel_grid_with_x_along_columns(network: Lin2018) ->
 
 def test_per_pixel_bias_is_trained() -> None:
     network = Lin2018()
-    network(torch.rand(2, 3, 64, 64)).square().mean().backward()
+    network.maps(torch.rand(2, 3, 64, 64)).square().mean().backward()
     assert network.pixel_bias.grad is not None and network.pixel_bias.grad.abs().sum() > 0
 
 
