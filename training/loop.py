@@ -57,7 +57,7 @@ class Trainer:
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.input_size = self.network.input_size
         self.average = copy.deepcopy(self.network).eval()
-        self.optimizer = torch.optim.AdamW(self._groups(), weight_decay=settings.weight_decay, fused=True)
+        self.optimizer = torch.optim.AdamW(self._groups(), fused=True)
         self.scaler = torch.amp.GradScaler(place.device.type, enabled=self._type() is torch.float16)
         self.step = 0
         self.seconds = 0.0
@@ -68,14 +68,24 @@ class Trainer:
         self.ended: list[int] = []
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Parameters of the encoder and the others; ``rate`` is what the stage's learning rate is multiplied by."""
-        encoder = getattr(self.network, "encoder", None) if self.settings.encoder_rate != 1 else None
-        inner = {id(p) for p in encoder.parameters()} if encoder is not None else set()
-        others = [p for p in self.objective.parameters() if id(p) not in inner]
-        groups: list[dict[str, Any]] = [{"params": others, "rate": 1.0}]
-        if encoder is not None:
-            groups.append({"params": list(encoder.parameters()), "rate": self.settings.encoder_rate})
-        return groups
+        """Parameters with one rate and one decay together; ``rate`` is what the learning rate is multiplied by.
+
+        Biases, normalisations and what the network calls ``undecayed`` (a mean shape is not better for being small)
+        do not decay. A prefix of ``rates`` that fits no parameter is a SettingsError.
+        """
+        rates = self.settings.rates
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        fitting: set[str] = set()
+        for name, parameter in self.objective.named_parameters():
+            name = name.removeprefix("network.")
+            prefix = max((p for p in rates if name.startswith(p)), key=len, default="")
+            fitting.add(prefix)
+            kept = parameter.ndim < 2 or name.startswith(self.network.undecayed)
+            key = rates.get(prefix, 1.0), 0.0 if kept else self.settings.weight_decay
+            groups.setdefault(key, []).append(parameter)
+        if unknown := sorted(set(rates) - fitting):
+            raise SettingsError(f"rates names {unknown[0]!r}, but no parameter of {self.settings.network} begins so")
+        return [{"params": p, "rate": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
 
     def _type(self) -> torch.dtype:
         """Arithmetic of the forward pass."""
@@ -246,8 +256,10 @@ class Trainer:
         picture = self.objective.picture(self.average, stage)
         if picture is not None:
             writer.add_image("validation/picture", picture, self.step)
-        score = figures.get("score", math.inf)
-        self.best, self.since = (score, 0) if score < self.best else (self.best, self.since + 1)
+        if "score" in figures:
+            # A stage without a score (codes) cannot tell whether it gets better, and goes on to its end.
+            score = figures["score"]
+            self.best, self.since = (score, 0) if score < self.best else (self.best, self.since + 1)
 
     def _stops(self, number: int) -> bool:
         """Whether the stage has gone long enough without a better validation; all processes hear it from the first."""

@@ -53,8 +53,8 @@ class Settings:
 
     arguments: of the network's constructor. weights: of the parts of the network's loss, beside their defaults.
     hold_out: training bodies that are validated on instead. parametric_share: how many of the pictures show parametric
-        cars. precision: of the forward pass, one of PRECISIONS. encoder_rate: the encoder's learning rate as a part of
-        the stage's. early_stop: end a stage after so many validations without a better one (0 = never).
+        cars. precision: of the forward pass, one of PRECISIONS. rates: learning rates as parts of the stage's, by the
+        beginning of the parameters' names. early_stop: end a stage after so many validations without a better one (0 = never).
     ema: share of the past in the averaged weights that are validated and exported (0 = off).
     init_std: of all weights but the head's (the release has 0.1). code_size: shape components the "code" loss
         asks for. augment_*: see training/augment.py.
@@ -68,7 +68,7 @@ class Settings:
     hold_out: tuple[str, ...] = ()
     parametric_share: float = 0.3
     precision: str = "auto"
-    encoder_rate: float = 1.0
+    rates: dict[str, float] = field(default_factory=dict)
     weight_decay: float = 0.0
     early_stop: int = 0
     ema: float = 0.998

@@ -46,6 +46,7 @@ class Network(nn.Module):
 
     input_size: side of the square input. source: the paper, for the bundle's manifest.
     mean, std: what RGB in 0..1 is normalised with, three numbers each; done *outside* (edge.runtime.reconstructor).
+    undecayed: beginnings of the names of parameters that weight decay leaves alone.
     rebuilt_with: constructor arguments with which to build it anew for weights that are loaded afterwards.
     grid: lower and upper corner (3 + 3 numbers) of the box whose cells ``occupancy`` tells of, or None.
     faces: (F, 3) triangles of ``vertices`` as a buffer, or None.
@@ -55,6 +56,7 @@ class Network(nn.Module):
     source: str
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    undecayed: tuple[str, ...] = ()
     rebuilt_with: Mapping[str, Any] = MappingProxyType({})
     grid: tuple[float, ...] | None = None
     faces: Tensor | None = None

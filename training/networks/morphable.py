@@ -37,20 +37,23 @@ class Morphable(Network):
     """RGB picture to 16,384 points with expected errors, and pose, length and class.
 
     components: of the shape space. hidden: width of the one hidden layer. dropout: of it, in training.
+    freeze_statistics: whether the encoder's batch normalisations keep the statistics they start with; None: if it is
+        pretrained, whose statistics are worth keeping.
     """
 
     source = "Blanz, Vetter, SIGGRAPH 1999; Tran et al., CVPR 2017; encoder EfficientNet-Lite0"
     mean, std = MEAN, STD
+    undecayed = ("shape_", "error_")
     rebuilt_with = MappingProxyType({"pretrained": False})
 
     def __init__(
         self, image_size: int = 128, pretrained: bool = True, components: int = 80, hidden: int = 512,
-        dropout: float = 0.2, points: int = POINTS,
+        dropout: float = 0.2, points: int = POINTS, freeze_statistics: bool | None = None,
     ) -> None:
         super().__init__()
         self.input_size = image_size
         # Frozen statistics: a sample's gradient does not depend on its batch, so several processes learn the same.
-        self.encoder = Encoder(image_size, pretrained, freeze_statistics=pretrained)
+        self.encoder = Encoder(image_size, pretrained, pretrained if freeze_statistics is None else freeze_statistics)
         self.coarse = nn.Sequential(nn.Conv2d(COARSE, KEPT[0], 1), nn.ReLU6())
         self.fine = nn.Sequential(nn.Conv2d(FINE, KEPT[1], 1), nn.ReLU6())
         self.pools = [max(1, image_size // stride // most) for stride, most in zip((32, 16), CELLS, strict=True)]
@@ -94,10 +97,9 @@ class Morphable(Network):
         one = torch.ones_like(box[:, :1])
         return points * torch.cat([one, box.exp()], 1)[:, None]
 
-    def parts(self, image: Tensor) -> dict[str, Tensor]:
-        """What a loss needs: ``half`` (B, N, 3), ``box`` (B, 2), ``coefficients`` (B, K), ``log_error`` (B, N), and
+    def parts(self, feature: Tensor) -> dict[str, Tensor]:
+        """What a loss needs, from a feature (B, hidden), in its precision: ``half`` (B, N, 3), ``box`` (B, 2), ``coefficients`` (B, K), ``log_error`` (B, N), and
         azimuth, camera, length and classes."""
-        feature = self.feature(image)
         box, coefficients = self.box(feature), self.coefficients(feature)
         log_error = self.error_mean + self.error(feature) @ self.error_basis
         return {
@@ -107,7 +109,7 @@ class Morphable(Network):
 
     def forward(self, image: Tensor) -> Prediction:
         """(B, 3, S, S) RGB, normalised, to points (B, 2 N, 3): the left half, then its mirror image."""
-        got = self.parts(image)
+        got = self.parts(self.feature(image))
         half, error = got.pop("half"), got.pop("log_error").exp()
         mirrored = half * torch.tensor([1.0, -1.0, 1.0], device=half.device, dtype=half.dtype)
         extras = {name: got[name] for name in ("azimuth", "camera", "length", "classes")}
