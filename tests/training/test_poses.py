@@ -1,4 +1,4 @@
-"""True poses: the virtual camera against the pinhole it stands for, and what mirroring and zooming a picture do to it."""
+"""True poses: the virtual camera against the pinhole it stands for, and how it follows a mirrored or zoomed picture."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_batches_carry_the_targets_of_their_pictures() -> None:
     pictures = torch.from_numpy(data.images).permute(0, 3, 1, 2) / 255
     flipped = set()
     for image, azimuth in zip(batch.image, batch.targets.azimuth, strict=True):
-        away = torch.stack([(pictures - image).abs().mean((1, 2, 3)), (pictures.flip(-1) - image).abs().mean((1, 2, 3))])
+        away = torch.stack([(known - image).abs().mean((1, 2, 3)) for known in (pictures, pictures.flip(-1))])
         mirrored, picture = divmod(int(away.argmin()), 12)
         assert azimuth == (-truth.azimuth if mirrored else truth.azimuth)[picture]
         flipped.add(mirrored)

@@ -12,6 +12,7 @@ import numpy as np
 
 from edge.errors import DataError
 from edge.ply import atomic_file
+from training.data.archive import DAMAGE
 from training.data.dataset import read_members
 from training.data.shards import Entry, check_shard, read_index
 from training.meshes.visible import Surface
@@ -139,5 +140,5 @@ def _read(path: Path, key: str) -> Registered | None:
             return Registered(
                 names, str(kept["template"]), *(kept[n] for n in ("points", "normals", "boxes", "wheel"))
             )
-    except (OSError, ValueError, KeyError, EOFError):
+    except DAMAGE:
         return None  # a damaged file is made again, like a damaged shard
