@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -23,6 +25,8 @@ def test_step_and_seed_alone_decide_a_batch() -> None:
     assert not torch.equal(first.image, other.image)
     assert first.image.shape == (4, 3, 64, 64) and first.depth.shape == (4, 8, 64, 64)
     assert first.image.min() >= 0 and first.image.max() <= 1
+    for one, two in zip(first.targets, again.targets, strict=True):
+        assert torch.equal(one, two) and len(one) == 4
 
 
 def test_processes_share_one_global_batch() -> None:
@@ -31,6 +35,17 @@ def test_processes_share_one_global_batch() -> None:
     parts = [sample(data, SETTINGS, stage, 3, 64, rank, 2) for rank in (0, 1)]
     assert torch.equal(whole.image, torch.cat([part.image for part in parts]))
     assert torch.equal(whole.depth, torch.cat([part.depth for part in parts]))
+
+
+def test_depth_is_there_only_where_a_loss_looks_at_it() -> None:
+    data = toy_data()
+    code = sample(data, SETTINGS, Stage("s", 1, loss="code", batch=4), 0, 64)
+    assert code.depth is None and code.rotation is None and code.shape.shape == (4,)
+    bare = replace(data, fixed_depth=data.fixed_depth[:, :0])
+    assert sample(bare, SETTINGS, Stage("s", 1, batch=4), 0, 64).depth is None
+    with_maps = sample(data, SETTINGS, Stage("s", 1, map_size=64, batch=4), 0, 64)
+    assert torch.equal(sample(bare, SETTINGS, Stage("s", 1, batch=4), 0, 64).image, with_maps.image)
+    assert validation_batches(bare, 0, 64, 4, 4)[0].depth is None
 
 
 def test_mirrored_depth_is_the_depth_of_the_mirrored_car() -> None:
@@ -88,3 +103,4 @@ def test_validation_pictures_are_spread_and_plain() -> None:
     batches = validation_batches(data, 64, 64, 4, 3)
     assert sum(len(b.image) for b in batches) == 4
     assert batches[0].image.shape[1:] == (3, 64, 64)
+    assert batches[0].targets.camera.shape == (3, 6) and batches[0].targets.length.tolist() == [4.0] * 3

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from edge.errors import DataError
 from tests.training.data_samples import hand_made
 from training.data.dataset import load_cloud, load_dataset, read_members
-from training.data.shards import read_meta
+from training.data.shards import read_index, read_meta
 from training.data.stream import stream
 
 SHAPES, PICTURES = 7, 3
@@ -70,6 +70,24 @@ def test_only_what_is_asked_for(made):
     bare = load_dataset(made[0], "train", 16, novel=False, fixed=False)
     assert bare.fixed_depth.shape == (7, 0, 128, 128) and bare.length_m.tolist() == data.length_m.tolist()
     assert np.array_equal(bare.images, load_dataset(made[0], "train", 16).images)
+
+
+def test_held_out_bodies_are_validated_on_and_their_variants_are_nowhere(tmp_path):
+    hand_made(tmp_path, 6, pictures=1)
+    index = read_index(tmp_path)
+    bodies = {
+        "s1-0": ("s0", "variant", "train"), "s3-0": ("s2", "variant", "train"), "s5-0": ("s5", "original", "validation")
+    }  # fmt: skip
+    for entry in index["shards"]:
+        if entry["name"] in bodies:
+            entry["body"], entry["kind"], entry["split"] = bodies[entry["name"]]
+    (tmp_path / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    names = {split: load_dataset(tmp_path, split, 16, hold_out=("s0",)).names for split in ("train", "validation")}
+    assert names == {"train": ["s2-0", "s3-0", "s4-0"], "validation": ["s0-0", "s5-0"]}
+    assert load_dataset(tmp_path, "train", 16).names == ["s0-0", "s1-0", "s2-0", "s3-0", "s4-0"]
+    for unknown in ("s9", "s5"):
+        with pytest.raises(DataError, match=f"'{unknown}' is no training body of .*; mend hold_out in the settings"):
+            load_dataset(tmp_path, "train", 16, hold_out=("s2", unknown))
 
 
 @pytest.mark.parametrize(("split", "size", "sentence"), [

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 import numpy as np
+import torch
 
 from edge.geometry import VIEW_DISTANCE, VIEW_WIDTH, cube_corner_views, pixel_grid
 from training.data.dataset import CarDataset
+from training.loop import Trainer
 
 
 def ellipsoid_depth(axes: np.ndarray, rotations: np.ndarray, size: int) -> np.ndarray:
@@ -63,3 +68,34 @@ def toy_data(shapes: int = 3, pictures: int = 4, size: int = 80, seed: int = 0) 
         extents_m=(8 * axes * 0.5).astype(np.float32),
         real=np.ones(shapes, bool),
     )
+
+
+#: Arguments of the flagship's network that make it small; its template has as many points.
+SMALL = {"image_size": 64, "pretrained": False, "components": 4, "hidden": 32, "points": 400}
+
+
+def killed_at(trainer: Trainer, step: int) -> None:
+    """Train until ``step``, save there as the loop does now and then, and be killed."""
+    update = trainer._update
+
+    def stop(*arguments: Any) -> Any:
+        if trainer.step == step:
+            trainer.save()
+            raise KeyboardInterrupt
+        return update(*arguments)
+
+    trainer._update = stop  # type: ignore[method-assign]
+    with contextlib.suppress(KeyboardInterrupt):
+        trainer.train()
+    assert trainer.step == step
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two checkpoints' contents are equal, bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
