@@ -1,4 +1,7 @@
-"""Judging a network that gives points while it trains: distances to true clouds, pose, length, class, confidence."""
+"""Judging a network while it trains: distances of its cloud to true clouds, pose, length, class.
+
+A network without points is judged by the cloud that the device makes of its maps or cells (edge.geometry, edge.voxels).
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
-from torch import Tensor
 
+from edge.geometry import cube_corner_views, even_stride, fuse
 from edge.pose import decode_pose
+from edge.voxels import surface_points
 from training.batches import Batch, validation_batches
 from training.data.dataset import CarDataset, load_cloud
 from training.networks.base import Network, Prediction
 from training.objectives.base import normalised
 
 #: Pictures scored each time, points of each true and each predicted cloud.
-PICTURES, TRUE_POINTS, POINTS = 128, 8192, 2048
+PICTURES, TRUE_POINTS, POINTS = 192, 8192, 2048
+#: Points of the largest cloud that the device streams: no representation is judged by more.
+STREAMED = 16_384
 #: Degrees of azimuth beyond which front is taken for back.
 CONFUSED = 120.0
 
@@ -49,10 +55,9 @@ class CloudValidation:
         """Means over pictures; ``score`` is the sum of both distances, of real bodies and parametric ones alike."""
         columns: dict[str, list[float]] = {}
         for batch, prediction in self.predict(network, device):
-            assert prediction.points is not None
             for row in range(len(batch.image)):
                 shape = int(batch.shape[row])
-                found = self._cloud(prediction.points[row], shape)
+                found = self._cloud(cloud_of(network, prediction, row), shape)
                 found |= _attributes(prediction, batch, row)
                 real = "real" if self.data.real[shape] else "parametric"
                 found |= {f"{real}_pred_to_gt": found["pred_to_gt"], f"{real}_gt_to_pred": found["gt_to_pred"],
@@ -65,9 +70,10 @@ class CloudValidation:
         return {**figures, "score": float(np.mean([figures[f"{s}_{d}"] for s in sides
                                                    for d in ("pred_to_gt", "gt_to_pred")]) * 2)}  # fmt: skip
 
-    def _cloud(self, points: Tensor, shape: int) -> dict[str, float]:
+    def _cloud(self, cloud: np.ndarray, shape: int) -> dict[str, float]:
         tree, true = self.truth(shape)
-        cloud = points.numpy()
+        if len(cloud) == 0:
+            cloud = np.zeros((1, 3), np.float32)  # no car seen: as bad as a single point at the centre
         some = cloud[np.linspace(0, len(cloud) - 1, min(POINTS, len(cloud))).astype(int)]
         forth, back = 100 * tree.query(some)[0], 100 * cKDTree(cloud).query(true)[0]
         found = {"pred_to_gt": float(forth.mean()), "gt_to_pred": float(back.mean())}
@@ -77,14 +83,30 @@ class CloudValidation:
         return found
 
 
+def cloud_of(network: Network, prediction: Prediction, row: int) -> np.ndarray:
+    """The cloud (N, 3) float32 that the device makes of one prediction of a batch, N at most STREAMED; may be empty.
+
+    In the device's order: points, vertices, maps, occupancy. Raises ValueError for a prediction without a shape.
+    """
+    points = prediction.points if prediction.points is not None else prediction.vertices
+    if points is not None:
+        return np.asarray(points[row].numpy()[even_stride(points.shape[1], STREAMED)])
+    if prediction.maps is not None:
+        return np.asarray(fuse(prediction.maps[row].numpy(), cube_corner_views(), max_points=STREAMED).points)
+    if prediction.occupancy is not None and network.grid is not None:
+        lower, upper = network.grid[:3], network.grid[3:]
+        return np.asarray(surface_points(prediction.occupancy[row].numpy(), lower, upper, STREAMED).points)
+    raise ValueError(f"a prediction of {', '.join(prediction.given())} has no shape to judge")
+
+
 def _attributes(prediction: Prediction, batch: Batch, row: int) -> dict[str, float]:
     """Errors of azimuth and elevation in degrees, front-back confusion, relative length error, class right."""
     if prediction.azimuth is None or prediction.camera is None:
         return {}
     pose = decode_pose(prediction.azimuth[row].numpy(), prediction.camera[row].numpy())
-    true = float(np.degrees(batch.targets.azimuth[row]))
+    true = float(np.degrees(batch.targets.azimuth[row].item()))
     azimuth = abs((pose.azimuth - true + 180) % 360 - 180)
-    elevation = abs(pose.elevation - float(np.degrees(batch.targets.camera[row, 0])))
+    elevation = abs(pose.elevation - float(np.degrees(batch.targets.camera[row, 0].item())))
     found = {
         "azimuth_error": azimuth, "elevation_error": elevation, "confused": 100.0 * (azimuth > CONFUSED),
         "place_error": float((prediction.camera[row, 2:4] - batch.targets.camera[row, 2:4]).abs().mean()),

@@ -9,9 +9,16 @@ from training.objectives.base import Objective, Task
 def build_objective(task: Task) -> Objective:
     """The objective of the network that the settings name, with a new network. SettingsError if none is known."""
     from training.objectives.lin2018 import Lin2018Objective
+    from training.objectives.maps import MapsObjective
+    from training.objectives.mesh import MeshObjective
     from training.objectives.morphable import MorphableObjective
+    from training.objectives.points import PointsObjective
+    from training.objectives.voxels import VoxelsObjective
 
-    known: dict[str, type[Objective]] = {"lin2018": Lin2018Objective, "morphable": MorphableObjective}
+    known: dict[str, type[Objective]] = {
+        "lin2018": Lin2018Objective, "morphable": MorphableObjective, "points": PointsObjective,
+        "voxels": VoxelsObjective, "mesh": MeshObjective, "maps": MapsObjective,
+    }  # fmt: skip
     network = build(task.settings.network, **task.settings.arguments)
     return known[task.settings.network](task, network)  # type: ignore[call-arg]
 

@@ -1,0 +1,115 @@
+"""What points are taught: the Chamfer distance to the true cloud. And what all compared networks are taught alike.
+
+A mirrored picture is taught with the cloud as it is. Points and meshes are symmetric themselves, so that their
+distance to a cloud and to its mirror image is one number; cars are nearly symmetric, so that it asks nothing odd.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from edge.errors import DataError, SettingsError
+from training import losses_extras, losses_points
+from training.batches import Batch
+from training.data.dataset import load_cloud
+from training.networks.base import Network, Prediction
+from training.networks.shared import Shared
+from training.objectives.base import Objective, Task
+from training.objectives.morphable import WEIGHTS as MORPHABLE
+from training.pictures import cloud_picture
+from training.settings import Stage
+from training.validation import CloudValidation, cloud_of
+
+#: Points of each true cloud that are kept; a step looks at some of them (training/losses_points.py).
+CLOUD_POINTS = 8192
+#: What the heads beside the shape count: the same as for the flagship.
+EXTRAS = {name: MORPHABLE[name] for name in ("azimuth", "offset", "camera", "length", "classes")}
+
+
+class SharedObjective(Objective):
+    """Losses of the heads and validation of a network with the shared encoder; a subclass adds the shape's loss.
+
+    weights: of the parts of the shape's loss; the settings may change them. Those here make it about as much as all
+    heads together at the start. Raises DataError without the shards' folder, where the true clouds are, SettingsError
+    for the weight of a part that there is not.
+    """
+
+    weights: dict[str, float]
+
+    def __init__(self, task: Task, network: Network) -> None:
+        super().__init__()
+        assert isinstance(network, Shared)
+        if task.root is None:
+            raise DataError(
+                f"the network {task.settings.network} needs the shards' folder, for the true clouds: give --data"
+            )
+        self.network: Shared = network
+        self.device = task.place.device
+        usual = {**EXTRAS, **self.weights}
+        unknown = sorted(set(task.settings.weights) - set(usual))
+        if unknown:
+            raise SettingsError(
+                f"the loss of {task.settings.network} has no part {unknown[0]!r} to weigh; known: {', '.join(usual)}"
+            )
+        self.counted = {**usual, **task.settings.weights}
+        self.validation = CloudValidation(task.validation, Path(task.root), network.input_size)
+
+    def forward(self, image: Tensor, stage: Stage) -> dict[str, Tensor]:
+        """The prediction's fields by name."""
+        prediction: Prediction = self.network(image)
+        return prediction.given()
+
+    def loss(self, output: dict[str, Tensor], batch: Batch, stage: Stage, step: int) -> dict[str, Tensor]:
+        """Parts of the shape, and those of training.losses_extras; distances in canonical units."""
+        prediction = Prediction(**{name: value.float() for name, value in output.items()})
+        losses = {**self.shape_loss(prediction, batch, stage), **losses_extras.loss(prediction, batch.targets)}
+        total = torch.stack([self.counted[name] * value for name, value in losses.items()]).sum()
+        return {"total": total, **losses}
+
+    def shape_loss(self, prediction: Prediction, batch: Batch, stage: Stage) -> dict[str, Tensor]:
+        """Scalars by name, each in ``weights``. prediction: float32, on the batch's device."""
+        raise NotImplementedError
+
+    def validate(self, network: Network, stage: Stage) -> dict[str, float]:
+        """Distances x100, F-scores in per cent and attributes on the validation bodies."""
+        return self.validation.figures(network, self.device)
+
+    def picture(self, network: Network, stage: Stage) -> Tensor | None:
+        """Four validation pictures with the predicted and the true cloud."""
+        batch, prediction = self.validation.predict(network, self.device)[0]
+        rows = range(min(4, len(batch.image)))
+        truths = [self.validation.truth(int(batch.shape[row]))[1] for row in rows]
+        return cloud_picture(batch.image[: len(rows)], [cloud_of(network, prediction, row) for row in rows], truths)
+
+
+class PointsObjective(SharedObjective):
+    """Part ``chamfer``, of two thousand points of either cloud drawn anew in each step."""
+
+    weights = {"chamfer": 50.0}
+
+    def __init__(self, task: Task, network: Network) -> None:
+        super().__init__(task, network)
+        assert task.root is not None
+        self.clouds = true_clouds(Path(task.root), task.data.names).to(self.device)
+
+    def shape_loss(self, prediction: Prediction, batch: Batch, stage: Stage) -> dict[str, Tensor]:
+        return losses_points.loss(prediction, self.clouds[batch.shape].float())
+
+
+def true_clouds(root: Path, names: list[str], count: int = CLOUD_POINTS) -> Tensor:
+    """Points of the shapes' true clouds, (M, count, 3) float16, canonical frame. Raises DataError.
+
+    Half precision errs by a fortieth of a per cent of the car's length. A smaller cloud is repeated to fill its row.
+    """
+    clouds = np.empty((len(names), count, 3), np.float16)
+    for row, name in enumerate(tqdm(names, desc="reading clouds", unit="shape", mininterval=1.0, delay=2.0)):
+        cloud = load_cloud(root, name)
+        if len(cloud) == 0:
+            raise DataError(f"the shard of {name} in {root} has an empty cloud; delete it and make the shards again")
+        clouds[row] = np.resize(cloud[:count], (count, 3))
+    return torch.from_numpy(clouds)
