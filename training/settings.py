@@ -27,7 +27,7 @@ class Stage:
 
     loss: "network" (the network's own, training/objectives), "fixed" (stage 1 of Lin 2018), "novel" (stage 2, through
         the pseudo-renderer) or "code" (the encoder alone learns to tell shapes apart, training/codes.py).
-    freeze_encoder: whether the encoder's weights rest in this stage.
+    freeze_encoder: whether the encoder's weights rest in this stage; without its backward pass a step takes a third.
     map_size: side of the output maps, 64 or 128. batch: samples per iteration over all processes.
     learning_rate: Adam's, at the start; decays by a cosine to ``final_rate`` times that.
     novel_views, upscale: of the pseudo-renderer.

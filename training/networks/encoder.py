@@ -21,16 +21,18 @@ from edge.errors import DataError, SettingsError
 #: What RGB in 0..1 is normalised with (ImageNet).
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-#: Channels of the two kinds of features.
-FINE, COARSE = 112, 320
-#: The block after which the step changes from 16 to 32 pixels.
-FINE_BLOCK = 10
+#: Channels of the three kinds of features.
+FINEST, FINE, COARSE = 40, 112, 320
+#: The blocks after which the step changes from 8 to 16 pixels, and from 16 to 32.
+FINEST_BLOCK, FINE_BLOCK = 4, 10
 
 
 class Features(NamedTuple):
-    """fine: (B, 112, S / 16, S / 16), after the last block of stride 16. coarse: (B, 320, S / 32, S / 32), after the
-    last block, before the head of 1280 channels. Neither has passed a rectifier."""
+    """finest: (B, 40, S / 8, S / 8), after the last block of stride 8. fine: (B, 112, S / 16, S / 16), after the last
+    block of stride 16. coarse: (B, 320, S / 32, S / 32), after the last block, before the head of 1280 channels.
+    None has passed a rectifier."""
 
+    finest: Tensor
     fine: Tensor
     coarse: Tensor
 
@@ -76,12 +78,14 @@ class Encoder(nn.Module):
     def forward(self, image: Tensor) -> Features:
         """(B, 3, S, S) to features."""
         feature = self.stem(image)
-        fine = feature
+        finest = fine = feature
         for number, block in enumerate(self.blocks):
             feature = block(feature)
+            if number == FINEST_BLOCK:
+                finest = feature
             if number == FINE_BLOCK:
                 fine = feature
-        return Features(fine, feature)
+        return Features(finest, fine, feature)
 
 
 class Summary(nn.Module):

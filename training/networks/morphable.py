@@ -22,21 +22,68 @@ from training.morphable.register import PROPORTIONS
 from training.morphable.registered import POINTS
 from training.morphable.space import ShapeSpace
 from training.networks.base import Network, Prediction
-from training.networks.encoder import COARSE, FINE, MEAN, STD, Encoder
+from training.networks.encoder import COARSE, FINE, FINEST, MEAN, STD, Encoder, Features
 from training.networks.extras import Extras
 
 #: Channels left of the coarse and the fine features, and the most cells along a side that are told apart.
 KEPT, CELLS = (160, 32), (4, 8)
+#: Landmarks on the left half; their mirror images are landmarks, too. Channels of the maps they are found in.
+LANDMARKS, CHANNELS = 32, 128
+#: Landmarks may lie beyond the crop, to this multiple of it.
+REACH = 1.5
 #: Ways in which the expected error varies over the car.
 ERROR_PATTERNS = 16
 #: Logarithms between which an expected error lies, canonical units: 0.1 % to a fifth of the length.
 ERROR_RANGE = (-6.9, -1.6)
 
 
+class Finder(nn.Module):
+    """Where the landmarks are seen: a map of likelihoods for each, and the mean place under it.
+
+    Sun et al., "Integral human pose regression", ECCV 2018; lifting landmarks to a shape: Wu et al., "Single image 3D
+    interpreter network", ECCV 2016. A convolution finds a wheel wherever it is; a fully connected layer would have to
+    learn it for every place. cells: side of the maps.
+    """
+
+    grid: Tensor
+
+    def __init__(self, cells: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(COARSE, 64, 1)
+        self.middle = nn.Sequential(nn.Conv2d(FINE + 64, CHANNELS, 3, padding=1), nn.ReLU6())
+        self.top = nn.Sequential(nn.Conv2d(FINEST + CHANNELS, CHANNELS, 3, padding=1), nn.ReLU6())
+        self.heat = nn.Conv2d(CHANNELS, 2 * LANDMARKS, 1)
+        axis = ((torch.arange(cells) + 0.5) / cells * 2 - 1) * REACH
+        x, y = axis.expand(cells, cells), axis[:, None].expand(cells, cells)
+        # The third column gives the mean square, hence how widely the likelihood is spread.
+        grid = torch.stack([x, y, x.square() + y.square()], 2).flatten(0, 1)
+        self.register_buffer("grid", grid, persistent=False)
+
+    def forward(self, maps: Features) -> tuple[Tensor, Tensor]:
+        """Places (B, 2 LANDMARKS, 2) in crop coordinates, first the left ones, and their spread (B, 2 LANDMARKS)."""
+        coarse = functional.interpolate(self.squeeze(maps.coarse), scale_factor=2.0, mode="nearest")
+        middle = self.middle(torch.cat([maps.fine, coarse], 1))
+        top = self.top(torch.cat([maps.finest, functional.interpolate(middle, scale_factor=2.0, mode="nearest")], 1))
+        likelihood = self.heat(top).float().flatten(2).softmax(2)
+        moments = likelihood @ self.grid
+        place = moments[..., :2]
+        return place, moments[..., 2] - place.square().sum(2)
+
+
+def spread_rows(points: np.ndarray, count: int) -> np.ndarray:
+    """Rows (count,) int64 of points (N, 3) that lie far from each other, farthest first; the same each time."""
+    rows = [int(points[:, 0].argmax())]
+    away = np.linalg.norm(points - points[rows[0]], axis=1)
+    while len(rows) < count:
+        rows.append(int(away.argmax()))
+        away = np.minimum(away, np.linalg.norm(points - points[rows[-1]], axis=1))
+    return np.array(rows, np.int64)
+
+
 class Morphable(Network):
     """RGB picture to 16,384 points with expected errors, and pose, length and class.
 
-    components: of the shape space. hidden: width of the one hidden layer. dropout: of it, in training.
+    components: of the shape space. hidden: width of the two hidden layers. dropout: between them, in training.
     freeze_statistics: whether the encoder's batch normalisations keep the statistics they start with; None: if it is
         pretrained, whose statistics are worth keeping.
     """
@@ -59,8 +106,11 @@ class Morphable(Network):
         self.pools = [max(1, image_size // stride // most) for stride, most in zip((32, 16), CELLS, strict=True)]
         sides = [image_size // stride // pool for stride, pool in zip((32, 16), self.pools, strict=True)]
         width = sum(kept * side * side for kept, side in zip(KEPT, sides, strict=True))
-        self.hidden = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, hidden), nn.ReLU6())
-        self.dropout = nn.Dropout(dropout)
+        self.view = nn.Sequential(nn.Linear(width, hidden), nn.ReLU6(), nn.Dropout(dropout))
+        self.find = Finder(image_size // 8)
+        self.lift = nn.Sequential(
+            nn.Linear(hidden + 3 * 2 * LANDMARKS, hidden), nn.ReLU6(), nn.Linear(hidden, hidden), nn.ReLU6()
+        )
         self.box = nn.Linear(hidden, 2)
         self.coefficients = nn.Linear(hidden, components)
         self.extras = Extras(hidden)
@@ -68,6 +118,7 @@ class Morphable(Network):
         for head in (self.box, self.coefficients, self.error):
             nn.init.normal_(head.weight, std=0.01)
             nn.init.zeros_(head.bias)
+        self.register_buffer("landmarks", torch.zeros(LANDMARKS, dtype=torch.int64))
         self.shape_mean = nn.Parameter(torch.zeros(points, 3))
         self.shape_basis = nn.Parameter(torch.zeros(components, points * 3))
         self.error_basis = nn.Parameter(torch.randn(ERROR_PATTERNS, points) * 0.05)
@@ -80,16 +131,18 @@ class Morphable(Network):
             basis = torch.from_numpy(space.basis).flatten(1)
             self.shape_basis.zero_()
             self.shape_basis[: len(basis)].copy_(basis)
+            self.landmarks.copy_(torch.from_numpy(spread_rows(space.mean, LANDMARKS)))
             self.box.bias.copy_(torch.from_numpy(np.log(boxes[:, 1:] / PROPORTIONS[1:]).mean(0).astype(np.float32)))
 
-    def feature(self, image: Tensor) -> Tensor:
-        """(B, 3, S, S) to (B, hidden)."""
-        maps = self.encoder(image)
+    def feature(self, maps: Features) -> tuple[Tensor, Tensor]:
+        """The encoder's features to (B, hidden), and where the landmarks are seen, (B, 2 LANDMARKS, 2) in crop units."""
         cells = []
         for value, layer, pool in zip((maps.coarse, maps.fine), (self.coarse, self.fine), self.pools, strict=True):
             kept = layer(value)
             cells.append((functional.avg_pool2d(kept, pool) if pool > 1 else kept).flatten(1))
-        return self.dropout(self.hidden(torch.cat(cells, 1)))
+        place, spread = self.find(maps)
+        seen = torch.cat([place.flatten(1), spread], 1)
+        return self.lift(torch.cat([self.view(torch.cat(cells, 1)), seen], 1)), place
 
     def half(self, coefficients: Tensor, box: Tensor) -> Tensor:
         """Coefficients (B, K) and log of the box against PROPORTIONS (B, 2) to the left half (B, N, 3), canonical."""
@@ -109,7 +162,7 @@ class Morphable(Network):
 
     def forward(self, image: Tensor) -> Prediction:
         """(B, 3, S, S) RGB, normalised, to points (B, 2 N, 3): the left half, then its mirror image."""
-        got = self.parts(self.feature(image))
+        got = self.parts(self.feature(self.encoder(image))[0])
         half, error = got.pop("half"), got.pop("log_error").exp()
         mirrored = half * torch.tensor([1.0, -1.0, 1.0], device=half.device, dtype=half.dtype)
         extras = {name: got[name] for name in ("azimuth", "camera", "length", "classes")}

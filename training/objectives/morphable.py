@@ -29,11 +29,32 @@ from training.validation import CloudValidation
 
 #: What each part of the loss counts, unless the settings say otherwise.
 WEIGHTS = {
-    "plane": 100.0, "point": 25.0, "box": 8.0, "coefficients": 0.0, "error": 0.1,
+    "plane": 100.0, "point": 25.0, "box": 8.0, "coefficients": 0.0, "error": 0.1, "landmarks": 10.0,
     "azimuth": 0.4, "offset": 1.0, "camera": 2.0, "length": 0.15, "classes": 0.05,
 }  # fmt: skip
 #: The least distance to a true cloud that a perfect point has, canonical units: sampling alone.
 FLOOR = 0.002
+
+
+def projected(points: Tensor, azimuth: Tensor, camera: Tensor) -> Tensor:
+    """``edge.pose.project`` in torch: canonical points (B, N, 3) to crop coordinates (B, N, 2).
+
+    azimuth: (B,) radians. camera: (B, 6), edge.pose.CAMERA.
+    """
+    elevation, roll, x, y, log_scale, perspective = camera.unbind(1)
+    zero = torch.zeros_like(azimuth)
+    towards = torch.stack(
+        [elevation.cos() * azimuth.cos(), elevation.cos() * azimuth.sin(), elevation.sin()], 1
+    )  # fmt: skip
+    right = torch.stack([-azimuth.sin(), azimuth.cos(), zero], 1)
+    down = torch.linalg.cross(-towards, right)
+    turned = torch.stack(
+        [roll.cos()[:, None] * right - roll.sin()[:, None] * down,
+         roll.sin()[:, None] * right + roll.cos()[:, None] * down, -towards], 1
+    )  # fmt: skip
+    cam = points @ turned.transpose(1, 2)
+    shrink = log_scale.exp()[:, None] / (1 + perspective[:, None] * cam[..., 2]).clamp_min(0.05)
+    return cam[..., :2] * shrink[..., None] + torch.stack([x, y], 1)[:, None]
 
 
 class MorphableObjective(Objective):
@@ -59,9 +80,11 @@ class MorphableObjective(Objective):
 
     def forward(self, image: Tensor, stage: Stage) -> dict[str, Tensor]:
         """``Morphable.parts``; from the feature on in float32: half of it would blur points by 0.2 % of the length."""
-        feature = self.network.feature(image)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not stage.freeze_encoder):
+            maps = self.network.encoder(image)
+        feature, place = self.network.feature(maps)
         with torch.autocast(image.device.type, enabled=False):
-            return self.network.parts(feature.float())
+            return {**self.network.parts(feature.float()), "place": place.float()}
 
     def loss(self, output: dict[str, Tensor], batch: Batch, stage: Stage, step: int) -> dict[str, Tensor]:
         """Distances are means over points, canonical units; see WEIGHTS for what each counts."""
@@ -74,7 +97,11 @@ class MorphableObjective(Objective):
         distance = (plane.detach().square() + FLOOR**2).sqrt()
         log_error = output["log_error"].float()
         prediction = Prediction(**{name: output[name] for name in ("azimuth", "camera", "length", "classes")})
+        half = true[:, self.network.landmarks]
+        both = torch.cat([half, half * torch.tensor([1.0, -1.0, 1.0], device=self.device)], 1)
+        seen = projected(both, batch.targets.azimuth, batch.targets.camera)
         losses = {
+            "landmarks": functional.smooth_l1_loss(output["place"], seen, beta=0.05),
             "plane": plane.abs().mean(), "point": away.norm(dim=2).mean(), "box": box,
             "coefficients": output["coefficients"].float().square().mean(),
             "error": (log_error + distance * (-log_error).exp()).mean(),
