@@ -54,7 +54,8 @@ class Settings:
     arguments: of the network's constructor. weights: of the parts of the network's loss, beside their defaults.
     hold_out: training bodies that are validated on instead. parametric_share: how many of the pictures show parametric
         cars. precision: of the forward pass, one of PRECISIONS. rates: learning rates as parts of the stage's, by the
-        beginning of the parameters' names. early_stop: end a stage after so many validations without a better one (0 = never).
+        beginning of the parameters' names. early_stop: end a stage after so many validations
+        without a better one (0 = never).
     ema: share of the past in the averaged weights that are validated and exported (0 = off).
     init_std: of all weights but the head's (the release has 0.1). code_size: shape components the "code" loss
         asks for. augment_*: see training/augment.py.

@@ -135,7 +135,7 @@ class Morphable(Network):
             self.box.bias.copy_(torch.from_numpy(np.log(boxes[:, 1:] / PROPORTIONS[1:]).mean(0).astype(np.float32)))
 
     def feature(self, maps: Features) -> tuple[Tensor, Tensor]:
-        """The encoder's features to (B, hidden), and where the landmarks are seen, (B, 2 LANDMARKS, 2) in crop units."""
+        """The encoder's features to (B, hidden), and the landmarks' places (B, 2 LANDMARKS, 2), crop coordinates."""
         cells = []
         for value, layer, pool in zip((maps.coarse, maps.fine), (self.coarse, self.fine), self.pools, strict=True):
             kept = layer(value)
@@ -151,8 +151,8 @@ class Morphable(Network):
         return points * torch.cat([one, box.exp()], 1)[:, None]
 
     def parts(self, feature: Tensor) -> dict[str, Tensor]:
-        """What a loss needs, from a feature (B, hidden), in its precision: ``half`` (B, N, 3), ``box`` (B, 2), ``coefficients`` (B, K), ``log_error`` (B, N), and
-        azimuth, camera, length and classes."""
+        """What a loss needs, from a feature (B, hidden), in its precision: ``half`` (B, N, 3), ``box`` (B, 2),
+        ``coefficients`` (B, K), ``log_error`` (B, N), and azimuth, camera, length and classes."""
         box, coefficients = self.box(feature), self.coefficients(feature)
         log_error = self.error_mean + self.error(feature) @ self.error_basis
         return {
