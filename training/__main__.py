@@ -1,4 +1,4 @@
-"""``python -m training COMMAND``: meshes, shapes, data, train, benchmark, sheet, clip, datasets."""
+"""``python -m training COMMAND``: meshes, shapes, data, train, curve, benchmark, sheet, compare, clip, datasets."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ COMMANDS = (
     "training.render.cli",
     "training.cli",
     "training.benchmark.cli",
+    "training.compare.cli",
     "training.datasets.cli",
 )
 

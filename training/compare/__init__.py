@@ -1,0 +1,1 @@
+"""``python -m training compare``: every representation and every choice of the flagship, trained alike and scored."""

@@ -1,0 +1,184 @@
+"""One run of the comparison in its folder: measured, trained, judged; resumable.
+
+``plan.json``: what was asked for, the measured rate and the iterations that follow; ``run.json``, ``last.pt`` and
+``curve.csv`` are the trainer's; ``figures.json`` is written last and says that the run is finished.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from edge.bundle import sha256_file
+from edge.errors import DataError, SettingsError
+from edge.ply import atomic_file
+from training.benchmark.plain import open_checkpoint
+from training.compare import pace
+from training.compare.runs import Run
+from training.compare.shapes import without
+from training.data.dataset import CarDataset, load_dataset
+from training.data.shards import INDEX, read_index
+from training.distributed import Place
+from training.loop import Trainer
+from training.networks.cost import count
+from training.record import command_line, write_record
+from training.settings import Settings
+from training.validation import CloudValidation
+
+PLAN, FIGURES, CHECKPOINT = "plan.json", "figures.json", "last.pt"
+#: Networks that are taught depth maps (the cells of voxels are carved from the shards themselves).
+FIXED = ("lin2018", "maps")
+
+
+class Sets(NamedTuple):
+    """What a run learns from and is validated on, and the folder of their shards."""
+
+    train: CarDataset
+    validation: CarDataset
+    root: Path
+
+
+@dataclass
+class Bench:
+    """What all runs share. data, large: folders of shards. minutes: of training, for each run. probe: steps timed.
+
+    The last data set that was read is kept for the next run.
+    """
+
+    data: Path
+    large: Path | None
+    out: Path
+    minutes: float
+    place: Place
+    workers: int = 2
+    probe: int = pace.PROBE
+    say: Callable[[str], None] = print
+    _kept: tuple[Any, Sets] | None = field(default=None, repr=False)
+
+    def folder(self, run: Run) -> Path:
+        return self.out / run.name
+
+    def root(self, run: Run) -> Path:
+        """Folder of the shards that serve a run."""
+        return self.large if run.large and self.large is not None else self.data
+
+    def in_order(self, runs: Sequence[Run]) -> list[Run]:
+        """The runs, those of one data set after each other."""
+        first = {self._key(run): place for place, run in reversed(list(enumerate(runs)))}
+        return sorted(runs, key=lambda run: first[self._key(run)])
+
+    def _key(self, run: Run) -> tuple[Any, ...]:
+        """Folder of the shards, size, limit, kind left out, whether novel and fixed depth is read, held-out bodies."""
+        root = self.root(run)
+        # A quarter larger than the network sees, if the shards have it, so that zooming has pixels to work with.
+        size = min(run.size * 5 // 4, int(read_index(root)["image_size"]))
+        novel = any(stage.loss == "novel" for stage in run.settings.stages)
+        return root, size, run.limit, run.without, novel, run.network in FIXED, run.settings.hold_out
+
+    def sets(self, run: Run) -> Sets:
+        """The run's data sets; those of the last run if they are the same."""
+        key = self._key(run)
+        if self._kept is None or self._kept[0] != key:
+            root, size, _, _, novel, fixed, _ = key
+            self._kept = None  # before the next is read: two do not fit
+            out = run.settings.hold_out
+            train = load_dataset(root, "train", size, limit=run.limit, novel=novel, fixed=fixed, hold_out=out)
+            if run.without:
+                train = without(train, run.without)
+            validation = load_dataset(root, "validation", size, novel=False, fixed=fixed, hold_out=out)
+            self._kept = key, Sets(train, validation, root)
+        return self._kept[1]
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """The figures of a finished run, or None. DataError if they are damaged."""
+    return _read(folder / FIGURES)
+
+
+def conduct(run: Run, bench: Bench) -> dict[str, Any]:
+    """Train and judge a run; one that is finished is read, one that was killed goes on. Returns its figures.
+
+    Raises SettingsError where the folder holds a run of other settings, shards or minutes.
+    """
+    folder, root = bench.folder(run), bench.root(run)
+    wish = _wish(run, bench, root)
+    plan = _read(folder / PLAN)
+    if plan is not None and plan["wish"] != wish:
+        changed = next(name for name in wish if plan["wish"].get(name) != wish[name])
+        raise SettingsError(
+            f"{folder} holds a run with other {changed}; give another --out, or delete that folder to train it anew"
+        )
+    figures = finished(folder)
+    if plan is not None and figures is not None:
+        bench.say(f"{run.name}: finished already")
+        return figures
+    sets = bench.sets(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    if plan is None:
+        rates = pace.measured(_trainer(run.settings, sets, folder, bench), bench.probe)
+        gc.collect()
+        plan = {
+            "wish": wish, "seconds_per_step": rates, "iterations": pace.fitted(run.settings, rates, 60 * bench.minutes),
+        }  # fmt: skip
+        write_json(folder / PLAN, plan)
+    settings = pace.paced(run.settings, plan["iterations"])
+    trainer = _trainer(settings, sets, folder, bench)
+    resumed = trainer.resume()
+    total = sum(plan["iterations"])
+    bench.say(f"{run.name}: {'resuming at' if resumed else 'starting'} step {trainer.step} of {total}")
+    write_record(folder, settings, root, command_line())
+    fits = trainer.train()
+    figures = {
+        "network": run.network, "steps": trainer.step, "samples": trainer.samples,
+        "seconds": round(trainer.seconds, 1), "seconds_per_step": plan["seconds_per_step"], "fits": fits,
+        "shapes": len(sets.train.names), "pictures": len(sets.train.images), **judged(run, sets, folder, bench.place),
+    }  # fmt: skip
+    write_json(folder / FIGURES, figures)
+    bench.say(f"{run.name}: {trainer.samples} samples in {trainer.seconds / 60:.1f} min")
+    return figures
+
+
+def judged(run: Run, sets: Sets, folder: Path, place: Place) -> dict[str, Any]:
+    """Figures on the validation bodies of the averaged weights in a run's checkpoint, and what the network costs."""
+    network = open_checkpoint(run.network, folder / CHECKPOINT)
+    cost = count(network, torch.zeros(1, 3, network.input_size, network.input_size))
+    network.to(place.device)
+    figures = CloudValidation(sets.validation, sets.root, network.input_size).figures(network, place.device)
+    return {"validation": figures, "gflop": cost.gflop, "parameters_m": cost.parameters / 1e6}
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write whole or not at all."""
+    with atomic_file(str(path)) as handle:
+        handle.write((json.dumps(value, indent=1) + "\n").encode())
+
+
+def _trainer(settings: Settings, sets: Sets, folder: Path, bench: Bench) -> Trainer:
+    return Trainer(
+        settings, sets.train, sets.validation, folder, bench.place, sets.root, bench.workers, command_line()
+    )
+
+
+def _wish(run: Run, bench: Bench, root: Path) -> dict[str, Any]:
+    """All that decides what a run learns, as JSON has it."""
+    wish = {
+        "minutes": bench.minutes, "shards": sha256_file(str(root / INDEX)),
+        "settings": dataclasses.asdict(run.settings), "pictures per shape": run.limit, "shapes": run.without,
+    }  # fmt: skip
+    return dict(json.loads(json.dumps(wish)))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise DataError(f"{path} is damaged ({error}); delete {path.parent} to train that run anew") from None
