@@ -208,6 +208,7 @@ class Trainer:
         stage = self.settings.stages[number]
         if self.step <= start:
             self.step, self.best, self.since = start, math.inf, 0
+        self.objective.begin(stage)
         module = wrap(self.objective.train(), self.place)
         bar = tqdm(
             total=end - start, initial=self.step - start, desc=stage.name, disable=not self.place.first, unit="it",

@@ -28,6 +28,7 @@ from training.networks import build
 from training.networks.cost import count
 from training.networks.morphable import ERROR_RANGE, Morphable
 from training.objectives import Task, build_objective
+from training.objectives.morphable import WEIGHTS
 from training.settings import Settings, Stage
 
 PLACE = Place(0, 1, torch.device("cpu"))
@@ -146,16 +147,13 @@ def test_the_loss_falls(tmp_path: Path, root: Path, data: tuple[CarDataset, CarD
     run = trainer(tmp_path, root, data, settings(15, 3e-3))
     losses: list[dict[str, float]] = []
     module = run.objective.train()
-    for done in range(15):
+    for done in range(15):  # one batch again and again: others have other cars, and losses of their own
         losses.append({name: value.item() for name, value in run._update(module, run.settings.stages[0], done).items()})
-        run.step += 1
-    assert set(losses[0]) == {
-        "total", "plane", "point", "box", "coefficients", "error", "azimuth", "offset", "camera", "length", "classes"
-    }  # fmt: skip
+    assert set(losses[0]) == {"total", *WEIGHTS}
     first, last = (
         {name: np.mean([row[name] for row in part]) for name in losses[0]} for part in (losses[:3], losses[-3:])
     )
-    assert last["total"] < 0.9 * first["total"] and last["plane"] < 0.8 * first["plane"], (first, last)
+    assert last["total"] < 0.7 * first["total"] and last["plane"] < 0.7 * first["plane"], (first, last)
     weighed = sum(run.objective.weights[name] * value for name, value in losses[3].items() if name != "total")
     assert losses[3]["total"] == pytest.approx(weighed, rel=1e-4)
 
@@ -233,6 +231,27 @@ def test_half_precision_stays_near_the_whole(root: Path, data: tuple[CarDataset,
     assert losses["bfloat16"] != losses["float32"]
     assert losses["bfloat16"][0] == pytest.approx(losses["float32"][0], rel=0.02)
     assert np.isfinite(losses["bfloat16"]).all() and losses["bfloat16"][1] < losses["bfloat16"][0]
+
+
+def test_parameters_learn_and_decay_as_the_settings_say(
+    tmp_path: Path, root: Path, data: tuple[CarDataset, CarDataset]
+) -> None:
+    run = trainer(tmp_path, root, data, settings(rates={"encoder": 0.5, "shape_": 0.1}, weight_decay=0.02))
+    names = {id(parameter): name for name, parameter in run.network.named_parameters()}
+    found = {}
+    for group in run.optimizer.param_groups:
+        found |= {names[id(p)]: (group["rate"], group["weight_decay"]) for p in group["params"]}
+    assert len(found) == len(names), "each parameter once"
+    assert found["encoder.stem.1.weight"] == (0.5, 0.02) and found["encoder.stem.2.bias"] == (0.5, 0.0)
+    assert found["shape_mean"] == found["shape_basis"] == (0.1, 0.0), "a mean is not better for being small"
+    assert found["error_basis"] == (1.0, 0.0) and found["box.weight"] == (1.0, 0.02) and found["box.bias"] == (1.0, 0.0)
+    stage = run.settings.stages[0]
+    run._update(run.objective.train(), stage, 0)
+    assert [group["lr"] for group in run.optimizer.param_groups] == pytest.approx(
+        [run._rate(stage, 0) * group["rate"] for group in run.optimizer.param_groups]
+    )
+    with pytest.raises(SettingsError, match="rates names 'encodre', but no parameter of morphable begins so"):
+        trainer(tmp_path, root, data, settings(rates={"encodre": 0.5}))
 
 
 def test_what_it_cannot_do_without_is_asked_for(data: tuple[CarDataset, CarDataset], root: Path) -> None:

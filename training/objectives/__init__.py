@@ -19,7 +19,12 @@ def build_objective(task: Task) -> Objective:
         "lin2018": Lin2018Objective, "morphable": MorphableObjective, "points": PointsObjective,
         "voxels": VoxelsObjective, "mesh": MeshObjective, "maps": MapsObjective,
     }  # fmt: skip
-    network = build(task.settings.network, **task.settings.arguments)
+    arguments = task.settings.arguments
+    if task.settings.network == "lin2018":
+        # Two of its arguments are settings of their own.
+        own = {"bn_momentum": task.settings.bn_momentum, "init_std": task.settings.init_std}
+        arguments = {**own, **arguments}
+    network = build(task.settings.network, **arguments)
     return known[task.settings.network](task, network)  # type: ignore[call-arg]
 
 

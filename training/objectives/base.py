@@ -33,6 +33,12 @@ class Objective(nn.Module):
 
     network: Network
 
+    def begin(self, stage: Stage) -> None:
+        """Called before each stage, and before processes agree on whose gradients to average: sets what rests in it."""
+        encoder = getattr(self.network, "encoder", None)
+        for parameter in encoder.parameters() if encoder is not None else ():
+            parameter.requires_grad_(not stage.freeze_encoder)
+
     def forward(self, image: Tensor, stage: Stage) -> dict[str, Tensor]:
         """(B, 3, S, S), normalised, to tensors by name."""
         raise NotImplementedError

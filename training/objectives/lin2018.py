@@ -34,10 +34,13 @@ class Lin2018Objective(Objective):
         self.coder = CodeHead(network, self.codes.shape[1])
         self.rotations = torch.from_numpy(cube_corner_views().rotations).to(self.device)
 
-    def forward(self, image: Tensor, stage: Stage) -> dict[str, Tensor]:
-        """``codes`` (B, K) or ``maps`` (B, V, 4, S, S)."""
+    def begin(self, stage: Stage) -> None:
+        """The encoder reaches up to the 512 numbers."""
         for parameter in self.network.encoder_parameters():
             parameter.requires_grad_(not stage.freeze_encoder)
+
+    def forward(self, image: Tensor, stage: Stage) -> dict[str, Tensor]:
+        """``codes`` (B, K) or ``maps`` (B, V, 4, S, S)."""
         if stage.loss == "code":
             return {"codes": self.coder(image)}
         return {"maps": self.network.maps(image, stage.map_size)}
