@@ -16,9 +16,9 @@ from training.meshes.build import make_car, make_part, on_the_ground, weld, with
 from training.meshes.depth import orthographic_depth, random_rotations
 from training.meshes.drawn import Drawing, draw
 from training.meshes.floating import floating_pieces
-from training.meshes.model import CarMesh, MeshPart
+from training.meshes.model import CATEGORIES, CarMesh, MeshPart
 from training.meshes.texture import Soup, face_areas, main_colour, mean_colour, split_by_picture, to_linear
-from training.meshes.visible import outside_cloud, sphere_directions, surface_cloud
+from training.meshes.visible import outside_cloud, outside_surface, sphere_directions, surface_cloud
 from training.meshes.wheels import Wheel, wheel_parts, with_rims
 from training.meshes.wings import has_wings, without_wings
 
@@ -46,6 +46,29 @@ def test_outside_cloud_has_no_point_of_an_inner_box() -> None:
     inner = 2 * (0.6 * 0.4 + 0.4 * 0.3 + 0.6 * 0.3)
     outer = 2 * (1 * 0.5 + 0.5 * 0.4 + 1 * 0.4)
     assert (distance_to_box(every, half) > 1e-4).mean() == pytest.approx(inner / (inner + outer), abs=0.002)
+
+
+def test_a_surface_knows_its_parts_and_which_way_is_out() -> None:
+    boxes = {"paint": ((-0.5, -0.25, -0.2), (0.5, 0.25, 0.1)), "glass": ((-0.2, -0.2, 0.1), (0.2, 0.2, 0.2))}
+    body, roof = (box_part(name, *bounds) for name, bounds in boxes.items())
+    # Orientation is not trusted: one part's triangles are turned inside out.
+    roof = replace(roof, faces=roof.faces[:, ::-1].copy())
+    car = CarMesh("car", "tests", "CC0", "nobody", "box", "box", (body, roof), 1.0)
+    surface = outside_surface(car, 8000)
+    assert surface.parts.dtype == np.uint8 and surface.normals.dtype == np.float32
+    assert np.array_equal(surface.points, outside_cloud(car, 8000))
+    glass = surface.parts == CATEGORIES.index("glass")
+    assert set(np.unique(surface.parts)) == {CATEGORIES.index("paint"), CATEGORIES.index("glass")}
+    assert (surface.points[glass, 2] > 0.1 - 1e-6).all() and (surface.points[~glass, 2] < 0.1 + 1e-6).all()
+    for rows, name in ((glass, "glass"), (~glass, "paint")):
+        low, high = boxes[name]
+        middle, half = (np.array(high) + low) / 2, (np.array(high) - low) / 2
+        place = (surface.points[rows] - middle) / half
+        side = np.abs(place).argmax(1)
+        outward = np.zeros_like(place)
+        outward[np.arange(len(place)), side] = np.sign(place[np.arange(len(place)), side])
+        edge = np.sort(np.abs(place), axis=1)[:, 1] > 0.999  # there two sides are as near
+        np.testing.assert_allclose(surface.normals[rows][~edge], outward[~edge], atol=1e-5)
 
 
 def test_clouds_are_area_uniform() -> None:
