@@ -22,62 +22,19 @@ from training.morphable.register import PROPORTIONS
 from training.morphable.registered import POINTS
 from training.morphable.space import ShapeSpace
 from training.networks.base import Network, Prediction
-from training.networks.encoder import COARSE, FINE, FINEST, MEAN, STD, Encoder, Features
-from training.networks.extras import Extras
+from training.networks.encoder import COARSE, FINE, MEAN, STD, Encoder, Features
+from training.networks.extras import WIDTHS, Extras
+from training.networks.finder import LANDMARKS, Finder, spread_rows
+from training.networks.lifting import displaced, expected
 
 #: Channels left of the coarse and the fine features, and the most cells along a side that are told apart.
 KEPT, CELLS = (160, 32), (4, 8)
-#: Landmarks on the left half; their mirror images are landmarks, too. Channels of the maps they are found in.
-LANDMARKS, CHANNELS = 32, 128
-#: Landmarks may lie beyond the crop, to this multiple of it.
-REACH = 1.5
+#: What the heads tell, in the order of extras.WIDTHS.
+HEADS = ("azimuth", "camera", "length", "classes")
 #: Ways in which the expected error varies over the car.
 ERROR_PATTERNS = 16
 #: Logarithms between which an expected error lies, canonical units: 0.1 % to a fifth of the length.
 ERROR_RANGE = (-6.9, -1.6)
-
-
-class Finder(nn.Module):
-    """Where the landmarks are seen: a map of likelihoods for each, and the mean place under it.
-
-    Sun et al., "Integral human pose regression", ECCV 2018; lifting landmarks to a shape: Wu et al., "Single image 3D
-    interpreter network", ECCV 2016. A convolution finds a wheel wherever it is; a fully connected layer would have to
-    learn it for every place. cells: side of the maps.
-    """
-
-    grid: Tensor
-
-    def __init__(self, cells: int) -> None:
-        super().__init__()
-        self.squeeze = nn.Conv2d(COARSE, 64, 1)
-        self.middle = nn.Sequential(nn.Conv2d(FINE + 64, CHANNELS, 3, padding=1), nn.ReLU6())
-        self.top = nn.Sequential(nn.Conv2d(FINEST + CHANNELS, CHANNELS, 3, padding=1), nn.ReLU6())
-        self.heat = nn.Conv2d(CHANNELS, 2 * LANDMARKS, 1)
-        axis = ((torch.arange(cells) + 0.5) / cells * 2 - 1) * REACH
-        x, y = axis.expand(cells, cells), axis[:, None].expand(cells, cells)
-        # The third column gives the mean square, hence how widely the likelihood is spread.
-        grid = torch.stack([x, y, x.square() + y.square()], 2).flatten(0, 1)
-        self.register_buffer("grid", grid, persistent=False)
-
-    def forward(self, maps: Features) -> tuple[Tensor, Tensor]:
-        """Places (B, 2 LANDMARKS, 2) in crop coordinates, first the left ones, and their spread (B, 2 LANDMARKS)."""
-        coarse = functional.interpolate(self.squeeze(maps.coarse), scale_factor=2.0, mode="nearest")
-        middle = self.middle(torch.cat([maps.fine, coarse], 1))
-        top = self.top(torch.cat([maps.finest, functional.interpolate(middle, scale_factor=2.0, mode="nearest")], 1))
-        likelihood = self.heat(top).float().flatten(2).softmax(2)
-        moments = likelihood @ self.grid
-        place = moments[..., :2]
-        return place, moments[..., 2] - place.square().sum(2)
-
-
-def spread_rows(points: np.ndarray, count: int) -> np.ndarray:
-    """Rows (count,) int64 of points (N, 3) that lie far from each other, farthest first; the same each time."""
-    rows = [int(points[:, 0].argmax())]
-    away = np.linalg.norm(points - points[rows[0]], axis=1)
-    while len(rows) < count:
-        rows.append(int(away.argmax()))
-        away = np.minimum(away, np.linalg.norm(points - points[rows[-1]], axis=1))
-    return np.array(rows, np.int64)
 
 
 class Morphable(Network):
@@ -108,12 +65,17 @@ class Morphable(Network):
         width = sum(kept * side * side for kept, side in zip(KEPT, sides, strict=True))
         self.view = nn.Sequential(nn.Linear(width, hidden), nn.ReLU6(), nn.Dropout(dropout))
         self.find = Finder(image_size // 8)
+        self.beyond = nn.Linear(hidden, 2 * 2 * LANDMARKS)
+        nn.init.zeros_(self.beyond.weight)
+        nn.init.zeros_(self.beyond.bias)
+        self.first = Extras(hidden)
         self.lift = nn.Sequential(
-            nn.Linear(hidden + 3 * 2 * LANDMARKS, hidden), nn.ReLU6(), nn.Linear(hidden, hidden), nn.ReLU6()
+            nn.Linear(hidden + 8 * LANDMARKS + 9, hidden), nn.ReLU6(), nn.Linear(hidden, hidden), nn.ReLU6()
         )
         self.box = nn.Linear(hidden, 2)
         self.coefficients = nn.Linear(hidden, components)
-        self.extras = Extras(hidden)
+        self.extras = Extras(hidden)  # what the landmarks change of the first
+        nn.init.zeros_(self.extras.head.bias)
         self.error = nn.Linear(hidden, ERROR_PATTERNS)
         for head in (self.box, self.coefficients, self.error):
             nn.init.normal_(head.weight, std=0.01)
@@ -134,15 +96,25 @@ class Morphable(Network):
             self.landmarks.copy_(torch.from_numpy(spread_rows(space.mean, LANDMARKS)))
             self.box.bias.copy_(torch.from_numpy(np.log(boxes[:, 1:] / PROPORTIONS[1:]).mean(0).astype(np.float32)))
 
-    def feature(self, maps: Features) -> tuple[Tensor, Tensor]:
-        """The encoder's features to (B, hidden), and the landmarks' places (B, 2 LANDMARKS, 2), crop coordinates."""
+    def look(self, maps: Features) -> dict[str, Tensor]:
+        """The encoder's features to ``view`` (B, hidden), what the whole picture tells, and all that follows from it:
+        the first pose ``first`` (B, 66), the landmarks' ``place`` (B, 2 LANDMARKS, 2) in crop coordinates and their
+        ``spread`` (B, 2 LANDMARKS), and ``moved`` (B, 6 LANDMARKS + 9), see :func:`displaced`."""
         cells = []
         for value, layer, pool in zip((maps.coarse, maps.fine), (self.coarse, self.fine), self.pools, strict=True):
             kept = layer(value)
             cells.append((functional.avg_pool2d(kept, pool) if pool > 1 else kept).flatten(1))
-        place, spread = self.find(maps)
-        seen = torch.cat([place.flatten(1), spread], 1)
-        return self.lift(torch.cat([self.view(torch.cat(cells, 1)), seen], 1)), place
+        view = self.view(torch.cat(cells, 1))
+        with torch.autocast(view.device.type, enabled=False):
+            first = self.first.head(view.float())
+            azimuth, camera = first.split(WIDTHS, 1)[:2]
+            wanted = expected(self.shape_mean.detach()[self.landmarks], azimuth, camera)
+        place, spread = self.find(maps, wanted.place)
+        # A likelihood over the crop cannot point beyond it: the rest is told by the whole picture.
+        place = place + self.beyond(view).unflatten(1, (-1, 2))
+        with torch.autocast(view.device.type, enabled=False):
+            moved = displaced(place.float(), wanted)
+        return {"view": view.float(), "first": first, "place": place.float(), "spread": spread.float(), "moved": moved}
 
     def half(self, coefficients: Tensor, box: Tensor) -> Tensor:
         """Coefficients (B, K) and log of the box against PROPORTIONS (B, 2) to the left half (B, N, 3), canonical."""
@@ -150,20 +122,24 @@ class Morphable(Network):
         one = torch.ones_like(box[:, :1])
         return points * torch.cat([one, box.exp()], 1)[:, None]
 
-    def parts(self, feature: Tensor) -> dict[str, Tensor]:
-        """What a loss needs, from a feature (B, hidden), in its precision: ``half`` (B, N, 3), ``box`` (B, 2),
-        ``coefficients`` (B, K), ``log_error`` (B, N), and azimuth, camera, length and classes."""
+    def parts(self, seen: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What a loss needs, from what :meth:`look` gives: ``half`` (B, N, 3), ``box`` (B, 2), ``coefficients`` (B, K),
+        ``log_error`` (B, N), azimuth, camera, length and classes, and the same of the first look as ``first``
+        (B, 66); ``place`` goes along."""
+        feature = self.lift(torch.cat([seen[name].flatten(1) for name in ("view", "moved", "spread")], 1))
         box, coefficients = self.box(feature), self.coefficients(feature)
         log_error = self.error_mean + self.error(feature) @ self.error_basis
+        extras = (seen["first"] + self.extras.head(feature)).split(WIDTHS, 1)
         return {
             "half": self.half(coefficients, box), "box": box, "coefficients": coefficients,
-            "log_error": log_error.clamp(*ERROR_RANGE), **self.extras(feature).given(),
+            "log_error": log_error.clamp(*ERROR_RANGE), "place": seen["place"], "first": seen["first"],
+            **dict(zip(HEADS, extras, strict=True)),
         }  # fmt: skip
 
     def forward(self, image: Tensor) -> Prediction:
         """(B, 3, S, S) RGB, normalised, to points (B, 2 N, 3): the left half, then its mirror image."""
-        got = self.parts(self.feature(self.encoder(image))[0])
+        got = self.parts(self.look(self.encoder(image)))
         half, error = got.pop("half"), got.pop("log_error").exp()
         mirrored = half * torch.tensor([1.0, -1.0, 1.0], device=half.device, dtype=half.dtype)
-        extras = {name: got[name] for name in ("azimuth", "camera", "length", "classes")}
+        extras = {name: got[name] for name in HEADS}
         return Prediction(torch.cat([half, mirrored], 1), torch.cat([error, error], 1), **extras)

@@ -21,7 +21,9 @@ from training.morphable.register import PROPORTIONS
 from training.morphable.registered import registered
 from training.morphable.space import shape_space
 from training.networks.base import Network, Prediction
-from training.networks.morphable import ERROR_RANGE, Morphable
+from training.networks.extras import WIDTHS
+from training.networks.lifting import project, rotation
+from training.networks.morphable import ERROR_RANGE, HEADS, Morphable
 from training.objectives.base import Objective, Task
 from training.pictures import cloud_picture
 from training.settings import Stage
@@ -30,31 +32,12 @@ from training.validation import CloudValidation
 #: What each part of the loss counts, unless the settings say otherwise.
 WEIGHTS = {
     "plane": 100.0, "point": 25.0, "box": 8.0, "coefficients": 0.0, "error": 0.1, "landmarks": 10.0,
-    "azimuth": 0.4, "offset": 1.0, "camera": 2.0, "length": 0.15, "classes": 0.05,
+    "azimuth": 0.4, "offset": 1.0, "camera": 1.0, "length": 0.15, "classes": 0.05,
 }  # fmt: skip
+#: What the first look's pose counts beside the last one's.
+FIRST = 0.5
 #: The least distance to a true cloud that a perfect point has, canonical units: sampling alone.
 FLOOR = 0.002
-
-
-def projected(points: Tensor, azimuth: Tensor, camera: Tensor) -> Tensor:
-    """``edge.pose.project`` in torch: canonical points (B, N, 3) to crop coordinates (B, N, 2).
-
-    azimuth: (B,) radians. camera: (B, 6), edge.pose.CAMERA.
-    """
-    elevation, roll, x, y, log_scale, perspective = camera.unbind(1)
-    zero = torch.zeros_like(azimuth)
-    towards = torch.stack(
-        [elevation.cos() * azimuth.cos(), elevation.cos() * azimuth.sin(), elevation.sin()], 1
-    )  # fmt: skip
-    right = torch.stack([-azimuth.sin(), azimuth.cos(), zero], 1)
-    down = torch.linalg.cross(-towards, right)
-    turned = torch.stack(
-        [roll.cos()[:, None] * right - roll.sin()[:, None] * down,
-         roll.sin()[:, None] * right + roll.cos()[:, None] * down, -towards], 1
-    )  # fmt: skip
-    cam = points @ turned.transpose(1, 2)
-    shrink = log_scale.exp()[:, None] / (1 + perspective[:, None] * cam[..., 2]).clamp_min(0.05)
-    return cam[..., :2] * shrink[..., None] + torch.stack([x, y], 1)[:, None]
 
 
 class MorphableObjective(Objective):
@@ -82,9 +65,9 @@ class MorphableObjective(Objective):
         """``Morphable.parts``; from the feature on in float32: half of it would blur points by 0.2 % of the length."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not stage.freeze_encoder):
             maps = self.network.encoder(image)
-        feature, place = self.network.feature(maps)
+        seen = self.network.look(maps)
         with torch.autocast(image.device.type, enabled=False):
-            return {**self.network.parts(feature.float()), "place": place.float()}
+            return self.network.parts(seen)
 
     def loss(self, output: dict[str, Tensor], batch: Batch, stage: Stage, step: int) -> dict[str, Tensor]:
         """Distances are means over points, canonical units; see WEIGHTS for what each counts."""
@@ -96,16 +79,20 @@ class MorphableObjective(Objective):
         box = (output["box"].float() - scale[:, 1:].log()).abs().mean()
         distance = (plane.detach().square() + FLOOR**2).sqrt()
         log_error = output["log_error"].float()
-        prediction = Prediction(**{name: output[name] for name in ("azimuth", "camera", "length", "classes")})
+        heads = losses_extras.loss(Prediction(**{name: output[name] for name in HEADS}), batch.targets)
+        first = dict(zip(HEADS, output["first"].split(WIDTHS, 1), strict=True))
+        for name, value in losses_extras.loss(Prediction(**first), batch.targets).items():
+            heads[name] = heads[name] + FIRST * value
         half = true[:, self.network.landmarks]
         both = torch.cat([half, half * torch.tensor([1.0, -1.0, 1.0], device=self.device)], 1)
-        seen = projected(both, batch.targets.azimuth, batch.targets.camera)
+        azimuth, camera = batch.targets.azimuth, batch.targets.camera
+        seen = project(both, rotation(azimuth.cos(), azimuth.sin(), camera), camera)[0]
         losses = {
-            "landmarks": functional.smooth_l1_loss(output["place"], seen, beta=0.05),
+            "landmarks": functional.smooth_l1_loss(output["place"], seen, beta=0.02),
             "plane": plane.abs().mean(), "point": away.norm(dim=2).mean(), "box": box,
             "coefficients": output["coefficients"].float().square().mean(),
             "error": (log_error + distance * (-log_error).exp()).mean(),
-            **losses_extras.loss(prediction, batch.targets),
+            **heads,
         }  # fmt: skip
         total = torch.stack([self.weights[name] * value for name, value in losses.items()]).sum()
         return {"total": total, **losses}

@@ -1,0 +1,66 @@
+"""Where the landmarks of a car are seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from training.networks.encoder import COARSE, FINE, FINEST, Features
+
+#: Landmarks on the left half; their mirror images are landmarks, too. Channels of the maps they are found in.
+LANDMARKS, CHANNELS = 64, 128
+
+
+class Finder(nn.Module):
+    """Where the landmarks are seen: a map of likelihoods for each, near where it is expected; the mean place under it.
+
+    Sun et al., "Integral human pose regression", ECCV 2018; lifting landmarks to a shape: Wu et al., "Single image 3D
+    interpreter network", ECCV 2016. A convolution finds a wheel wherever it is; a fully connected layer would have to
+    learn it for every place. Expected is where the mean car's landmark is in the pose that the whole picture tells:
+    so left is not taken for right, nor a wheel for the other one. cells: side of the maps.
+    """
+
+    grid: Tensor
+
+    def __init__(self, cells: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(COARSE, 64, 1)
+        self.middle = nn.Sequential(nn.Conv2d(FINE + 64, CHANNELS, 3, padding=1), nn.ReLU6())
+        self.top = nn.Sequential(nn.Conv2d(FINEST + CHANNELS, CHANNELS, 3, padding=1), nn.ReLU6())
+        self.heat = nn.Conv2d(CHANNELS, 2 * LANDMARKS, 1)
+        nn.init.normal_(self.heat.weight, std=0.01)
+        # One over twice the variance about the expected place: a standard deviation of a quarter at first.
+        self.sharpness = nn.Parameter(torch.tensor(2.08))
+        axis = (torch.arange(cells) + 0.5) / cells * 2 - 1
+        x, y = axis.expand(cells, cells), axis[:, None].expand(cells, cells)
+        # The third column gives the mean square, hence how widely the likelihood is spread.
+        grid = torch.stack([x, y, x.square() + y.square()], 2).flatten(0, 1)
+        self.register_buffer("grid", grid, persistent=False)
+
+    def forward(self, maps: Features, expected: Tensor) -> tuple[Tensor, Tensor]:
+        """Places (B, 2 LANDMARKS, 2) in crop coordinates, first the left ones, and their spread (B, 2 LANDMARKS).
+
+        expected: like the places.
+        """
+        coarse = functional.interpolate(self.squeeze(maps.coarse), scale_factor=2.0, mode="nearest")
+        middle = self.middle(torch.cat([maps.fine, coarse], 1))
+        top = self.top(torch.cat([maps.finest, functional.interpolate(middle, scale_factor=2.0, mode="nearest")], 1))
+        # The square of the distance to the expected place, less what is the same in every cell.
+        inside = expected.clamp(-1.0, 1.0)
+        away = self.grid[:, 2] - 2 * inside @ self.grid[:, :2].T
+        likelihood = (self.heat(top).float().flatten(2) - away * self.sharpness.exp()).softmax(2)
+        moments = likelihood @ self.grid
+        place = moments[..., :2]
+        return place, moments[..., 2] - place.square().sum(2)
+
+
+def spread_rows(points: np.ndarray, count: int) -> np.ndarray:
+    """Rows (count,) int64 of points (N, 3) that lie far from each other, farthest first; the same each time."""
+    rows = [int(points[:, 0].argmax())]
+    away = np.linalg.norm(points - points[rows[0]], axis=1)
+    while len(rows) < count:
+        rows.append(int(away.argmax()))
+        away = np.minimum(away, np.linalg.norm(points - points[rows[-1]], axis=1))
+    return np.array(rows, np.int64)
