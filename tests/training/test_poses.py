@@ -12,7 +12,6 @@ from tests.training.toys import toy_data
 from training.augment import augment, mirrored_camera, zoomed_camera
 from training.batches import sample, true_targets
 from training.networks.base import CLASSES
-from training.objectives.morphable import projected
 from training.poses import CORNERS, virtual_cameras
 from training.settings import Settings, Stage
 
@@ -116,16 +115,6 @@ def test_a_mirrored_camera_sees_the_mirrored_car_mirrored(view: tuple[float, flo
     flip = np.diag([-1.0, 1.0, 1.0])
     k, true_r, true_t = k, flip @ r @ np.diag([1.0, -1.0, 1.0]), flip @ t
     np.testing.assert_allclose(virtual(k, true_r, true_t)[1], other, atol=1e-5)
-
-
-def test_projecting_in_torch_is_projecting_on_the_device() -> None:
-    given = [virtual(*pinhole(*view, (70.0, 51.0))) for view in VIEWS]
-    azimuth = torch.tensor([a for a, _ in given])
-    camera = torch.from_numpy(np.stack([c for _, c in given]))
-    points = torch.from_numpy(POINTS.astype(np.float32)).expand(len(VIEWS), -1, -1)
-    found = projected(points, azimuth, camera).numpy()
-    expected = np.stack([project(POINTS, pose_of(a, c))[0] for a, c in given])
-    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def marked(places: np.ndarray, size: int) -> torch.Tensor:
