@@ -11,6 +11,8 @@ from training.networks.encoder import COARSE, FINE, FINEST, Features
 
 #: Landmarks on the left half; their mirror images are landmarks, too. Channels of the maps they are found in.
 LANDMARKS, CHANNELS = 64, 128
+#: Standard deviation of the likelihood that is asked for about a true place, crop units: a cell is an eighth.
+WIDE = 0.08
 
 
 class Finder(nn.Module):
@@ -29,7 +31,7 @@ class Finder(nn.Module):
         self.squeeze = nn.Conv2d(COARSE, 64, 1)
         self.middle = nn.Sequential(nn.Conv2d(FINE + 64, CHANNELS, 3, padding=1), nn.ReLU6())
         self.top = nn.Sequential(nn.Conv2d(FINEST + CHANNELS, CHANNELS, 3, padding=1), nn.ReLU6())
-        self.heat = nn.Conv2d(CHANNELS, 2 * LANDMARKS, 1)
+        self.heat = nn.Conv2d(CHANNELS, 2 * LANDMARKS, 1, bias=False)  # a constant for all cells cancels
         nn.init.normal_(self.heat.weight, std=0.01)
         # One over twice the variance about the expected place: a standard deviation of a quarter at first.
         self.sharpness = nn.Parameter(torch.tensor(2.08))
@@ -39,8 +41,9 @@ class Finder(nn.Module):
         grid = torch.stack([x, y, x.square() + y.square()], 2).flatten(0, 1)
         self.register_buffer("grid", grid, persistent=False)
 
-    def forward(self, maps: Features, expected: Tensor) -> tuple[Tensor, Tensor]:
-        """Places (B, 2 LANDMARKS, 2) in crop coordinates, first the left ones, and their spread (B, 2 LANDMARKS).
+    def forward(self, maps: Features, expected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Places (B, 2 LANDMARKS, 2) in crop coordinates, first the left ones, their spread (B, 2 LANDMARKS), and the
+        logits of the cells (B, 2 LANDMARKS, cells^2).
 
         expected: like the places.
         """
@@ -50,10 +53,22 @@ class Finder(nn.Module):
         # The square of the distance to the expected place, less what is the same in every cell.
         inside = expected.clamp(-1.0, 1.0)
         away = self.grid[:, 2] - 2 * inside @ self.grid[:, :2].T
-        likelihood = (self.heat(top).float().flatten(2) - away * self.sharpness.exp()).softmax(2)
-        moments = likelihood @ self.grid
+        logits = self.heat(top).float().flatten(2) - away * self.sharpness.exp()
+        moments = logits.softmax(2) @ self.grid
         place = moments[..., :2]
-        return place, moments[..., 2] - place.square().sum(2)
+        return place, moments[..., 2] - place.square().sum(2), logits
+
+    def loss(self, logits: Tensor, place: Tensor) -> Tensor:
+        """Cross-entropy of the cells against a normal distribution about the true places (B, 2 LANDMARKS, 2), nats.
+
+        Landmarks beyond the crop are left out. The mean place alone teaches slowly: while a likelihood is flat, its mean
+        hardly moves with it.
+        """
+        inside = (place.abs() < 1).all(2)
+        away = (self.grid[:, 2] - 2 * place @ self.grid[:, :2].T) / (2 * WIDE**2)
+        wanted = (-away).softmax(2)
+        nats = -(wanted * logits.log_softmax(2)).sum(2)
+        return (nats * inside).sum() / inside.sum().clamp_min(1)
 
 
 def spread_rows(points: np.ndarray, count: int) -> np.ndarray:

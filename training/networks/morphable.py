@@ -99,7 +99,8 @@ class Morphable(Network):
     def look(self, maps: Features) -> dict[str, Tensor]:
         """The encoder's features to ``view`` (B, hidden), what the whole picture tells, and all that follows from it:
         the first pose ``first`` (B, 66), the landmarks' ``place`` (B, 2 LANDMARKS, 2) in crop coordinates and their
-        ``spread`` (B, 2 LANDMARKS), and ``moved`` (B, 6 LANDMARKS + 9), see :func:`displaced`."""
+        ``spread`` (B, 2 LANDMARKS), ``moved`` (B, 6 LANDMARKS + 9), see :func:`displaced`, and the logits of the
+        Finder's ``cells``."""
         cells = []
         for value, layer, pool in zip((maps.coarse, maps.fine), (self.coarse, self.fine), self.pools, strict=True):
             kept = layer(value)
@@ -109,12 +110,13 @@ class Morphable(Network):
             first = self.first.head(view.float())
             azimuth, camera = first.split(WIDTHS, 1)[:2]
             wanted = expected(self.shape_mean.detach()[self.landmarks], azimuth, camera)
-        place, spread = self.find(maps, wanted.place)
+        place, spread, cells_of = self.find(maps, wanted.place)
         # A likelihood over the crop cannot point beyond it: the rest is told by the whole picture.
         place = place + self.beyond(view).unflatten(1, (-1, 2))
         with torch.autocast(view.device.type, enabled=False):
             moved = displaced(place.float(), wanted)
-        return {"view": view.float(), "first": first, "place": place.float(), "spread": spread.float(), "moved": moved}
+        return {"view": view.float(), "first": first, "place": place.float(), "spread": spread, "moved": moved,
+                "cells": cells_of}  # fmt: skip
 
     def half(self, coefficients: Tensor, box: Tensor) -> Tensor:
         """Coefficients (B, K) and log of the box against PROPORTIONS (B, 2) to the left half (B, N, 3), canonical."""
@@ -125,7 +127,7 @@ class Morphable(Network):
     def parts(self, seen: dict[str, Tensor]) -> dict[str, Tensor]:
         """What a loss needs, from what :meth:`look` gives: ``half`` (B, N, 3), ``box`` (B, 2), ``coefficients`` (B, K),
         ``log_error`` (B, N), azimuth, camera, length and classes, and the same of the first look as ``first``
-        (B, 66); ``place`` goes along."""
+        (B, 66); ``place`` and ``cells`` go along."""
         feature = self.lift(torch.cat([seen[name].flatten(1) for name in ("view", "moved", "spread")], 1))
         box, coefficients = self.box(feature), self.coefficients(feature)
         log_error = self.error_mean + self.error(feature) @ self.error_basis
@@ -133,6 +135,7 @@ class Morphable(Network):
         return {
             "half": self.half(coefficients, box), "box": box, "coefficients": coefficients,
             "log_error": log_error.clamp(*ERROR_RANGE), "place": seen["place"], "first": seen["first"],
+            "cells": seen["cells"],
             **dict(zip(HEADS, extras, strict=True)),
         }  # fmt: skip
 

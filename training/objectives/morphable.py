@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from edge.errors import DataError
+from edge.errors import DataError, SettingsError
 from training import losses_extras
 from training.batches import Batch
 from training.morphable.register import PROPORTIONS
@@ -31,7 +31,7 @@ from training.validation import CloudValidation
 
 #: What each part of the loss counts, unless the settings say otherwise.
 WEIGHTS = {
-    "plane": 100.0, "point": 25.0, "box": 8.0, "coefficients": 0.0, "error": 0.1, "landmarks": 10.0,
+    "plane": 100.0, "point": 25.0, "box": 8.0, "coefficients": 0.0, "error": 0.1, "landmarks": 10.0, "cells": 1.0,
     "azimuth": 0.4, "offset": 1.0, "camera": 1.0, "length": 0.15, "classes": 0.05,
 }  # fmt: skip
 #: What the first look's pose counts beside the last one's.
@@ -49,6 +49,12 @@ class MorphableObjective(Objective):
         if task.root is None:
             raise DataError("the morphable network needs the shards' folder, for the true clouds: give --data")
         self.network: Morphable = network
+        unknown = sorted(set(task.settings.weights) - set(WEIGHTS))
+        if unknown:
+            raise SettingsError(f"weights names {unknown[0]!r}; the morphable network's are: {', '.join(WEIGHTS)}")
+        strange = [stage.loss for stage in task.settings.stages if stage.loss != "network"]
+        if strange:
+            raise SettingsError(f'loss {strange[0]!r} is for lin2018; a stage of the morphable network has "network"')
         self.weights = {**WEIGHTS, **task.settings.weights}
         self.device = task.place.device
         shapes = registered(Path(task.root), task.workers)
@@ -88,6 +94,7 @@ class MorphableObjective(Objective):
         azimuth, camera = batch.targets.azimuth, batch.targets.camera
         seen = project(both, rotation(azimuth.cos(), azimuth.sin(), camera), camera)[0]
         losses = {
+            "cells": self.network.find.loss(output["cells"], seen),
             "landmarks": functional.smooth_l1_loss(output["place"], seen, beta=0.02),
             "plane": plane.abs().mean(), "point": away.norm(dim=2).mean(), "box": box,
             "coefficients": output["coefficients"].float().square().mean(),
