@@ -61,8 +61,8 @@ class Finder(nn.Module):
     def loss(self, logits: Tensor, place: Tensor) -> Tensor:
         """Cross-entropy of the cells against a normal distribution about the true places (B, 2 LANDMARKS, 2), nats.
 
-        Landmarks beyond the crop are left out. The mean place alone teaches slowly: while a likelihood is flat, its mean
-        hardly moves with it.
+        Landmarks beyond the crop are left out. The mean place alone teaches slowly: while a likelihood is flat, its
+        mean hardly moves with it.
         """
         inside = (place.abs() < 1).all(2)
         away = (self.grid[:, 2] - 2 * place @ self.grid[:, :2].T) / (2 * WIDE**2)
