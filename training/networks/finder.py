@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 import torch.nn.functional as functional
@@ -15,6 +17,19 @@ LANDMARKS, CHANNELS = 64, 128
 WIDE = 0.08
 
 
+class Found(NamedTuple):
+    """place: (B, 2 L, 2) in crop coordinates, the left landmarks first. spread: (B, 2 L), variance of the likelihood.
+    logits: (B, 2 L, C) of the cells. surface: (B, 3, C) place in the car's frame of what each cell shows, canonical,
+    mask: (B, C) logit that it shows the car, pooled: (B, 2 L, 3) the surface where the landmark is seen; or None."""
+
+    place: Tensor
+    spread: Tensor
+    logits: Tensor
+    surface: Tensor | None = None
+    mask: Tensor | None = None
+    pooled: Tensor | None = None
+
+
 class Finder(nn.Module):
     """Where the landmarks are seen: a map of likelihoods for each, near where it is expected; the mean place under it.
 
@@ -22,12 +37,16 @@ class Finder(nn.Module):
     interpreter network", ECCV 2016. A convolution finds a wheel wherever it is; a fully connected layer would have to
     learn it for every place. Expected is where the mean car's landmark is in the pose that the whole picture tells:
     so left is not taken for right, nor a wheel for the other one. cells: side of the maps.
+
+    surface: whether every cell also tells which place of the car it shows, as in Wang et al., "Normalized object
+    coordinate space", CVPR 2019.
     """
 
     grid: Tensor
 
-    def __init__(self, cells: int) -> None:
+    def __init__(self, cells: int, surface: bool = False) -> None:
         super().__init__()
+        self.surface = nn.Conv2d(CHANNELS, 4, 1) if surface else None
         self.squeeze = nn.Conv2d(COARSE, 64, 1)
         self.middle = nn.Sequential(nn.Conv2d(FINE + 64, CHANNELS, 3, padding=1), nn.ReLU6())
         self.top = nn.Sequential(nn.Conv2d(FINEST + CHANNELS, CHANNELS, 3, padding=1), nn.ReLU6())
@@ -41,22 +60,27 @@ class Finder(nn.Module):
         grid = torch.stack([x, y, x.square() + y.square()], 2).flatten(0, 1)
         self.register_buffer("grid", grid, persistent=False)
 
-    def forward(self, maps: Features, expected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Places (B, 2 LANDMARKS, 2) in crop coordinates, first the left ones, their spread (B, 2 LANDMARKS), and the
-        logits of the cells (B, 2 LANDMARKS, cells^2).
-
-        expected: like the places.
-        """
+    def forward(self, maps: Features, expected: Tensor) -> Found:
+        """expected: (B, 2 LANDMARKS, 2), like the places."""
         coarse = functional.interpolate(self.squeeze(maps.coarse), scale_factor=2.0, mode="nearest")
         middle = self.middle(torch.cat([maps.fine, coarse], 1))
         top = self.top(torch.cat([maps.finest, functional.interpolate(middle, scale_factor=2.0, mode="nearest")], 1))
-        # The square of the distance to the expected place, less what is the same in every cell.
-        inside = expected.clamp(-1.0, 1.0)
-        away = self.grid[:, 2] - 2 * inside @ self.grid[:, :2].T
-        logits = self.heat(top).float().flatten(2) - away * self.sharpness.exp()
-        moments = logits.softmax(2) @ self.grid
-        place = moments[..., :2]
-        return place, moments[..., 2] - place.square().sum(2), logits
+        heat = self.heat(top).float().flatten(2)
+        shown = None if self.surface is None else self.surface(top).float().flatten(2)
+        with torch.autocast(top.device.type, enabled=False):  # half precision would move places by a quarter pixel
+            # The square of the distance to the expected place, less what is the same in every cell.
+            inside = expected.float().clamp(-1.0, 1.0)
+            logits = heat - (self.grid[:, 2] - 2 * inside @ self.grid[:, :2].T) * self.sharpness.exp()
+            likelihood = logits.softmax(2)
+            moments = likelihood @ self.grid
+            place = moments[..., :2]
+            spread = moments[..., 2] - place.square().sum(2)
+            if shown is None:
+                return Found(place, spread, logits)
+            surface, mask = shown[:, :3], shown[:, 3]
+            seen = likelihood * mask.sigmoid()[:, None] + 1e-6
+            pooled = (seen / seen.sum(2, keepdim=True)) @ surface.transpose(1, 2)
+            return Found(place, spread, logits, surface, mask, pooled)
 
     def loss(self, logits: Tensor, place: Tensor) -> Tensor:
         """Cross-entropy of the cells against a normal distribution about the true places (B, 2 LANDMARKS, 2), nats.

@@ -25,7 +25,7 @@ from training.networks.base import Network, Prediction
 from training.networks.encoder import COARSE, FINE, MEAN, STD, Encoder, Features
 from training.networks.extras import WIDTHS, Extras
 from training.networks.finder import LANDMARKS, Finder, spread_rows
-from training.networks.lifting import displaced, expected
+from training.networks.lifting import LARGE, displaced, expected
 
 #: Channels left of the coarse and the fine features, and the most cells along a side that are told apart.
 KEPT, CELLS = (160, 32), (4, 8)
@@ -43,6 +43,7 @@ class Morphable(Network):
     components: of the shape space. hidden: width of the two hidden layers. dropout: between them, in training.
     freeze_statistics: whether the encoder's batch normalisations keep the statistics they start with; None: if it is
         pretrained, whose statistics are worth keeping.
+    surface: whether each cell of the Finder also tells which place of the car it shows.
     """
 
     source = "Blanz, Vetter, SIGGRAPH 1999; Tran et al., CVPR 2017; encoder EfficientNet-Lite0"
@@ -52,7 +53,7 @@ class Morphable(Network):
 
     def __init__(
         self, image_size: int = 128, pretrained: bool = True, components: int = 80, hidden: int = 512,
-        dropout: float = 0.2, points: int = POINTS, freeze_statistics: bool | None = None,
+        dropout: float = 0.2, points: int = POINTS, freeze_statistics: bool | None = None, surface: bool = False,
     ) -> None:
         super().__init__()
         self.input_size = image_size
@@ -64,14 +65,13 @@ class Morphable(Network):
         sides = [image_size // stride // pool for stride, pool in zip((32, 16), self.pools, strict=True)]
         width = sum(kept * side * side for kept, side in zip(KEPT, sides, strict=True))
         self.view = nn.Sequential(nn.Linear(width, hidden), nn.ReLU6(), nn.Dropout(dropout))
-        self.find = Finder(image_size // 8)
+        self.find = Finder(image_size // 8, surface)
         self.beyond = nn.Linear(hidden, 2 * 2 * LANDMARKS)
         nn.init.zeros_(self.beyond.weight)
         nn.init.zeros_(self.beyond.bias)
         self.first = Extras(hidden)
-        self.lift = nn.Sequential(
-            nn.Linear(hidden + 8 * LANDMARKS + 9, hidden), nn.ReLU6(), nn.Linear(hidden, hidden), nn.ReLU6()
-        )
+        told = hidden + (14 if surface else 8) * LANDMARKS + 9
+        self.lift = nn.Sequential(nn.Linear(told, hidden), nn.ReLU6(), nn.Linear(hidden, hidden), nn.ReLU6())
         self.box = nn.Linear(hidden, 2)
         self.coefficients = nn.Linear(hidden, components)
         self.extras = Extras(hidden)  # what the landmarks change of the first
@@ -97,10 +97,9 @@ class Morphable(Network):
             self.box.bias.copy_(torch.from_numpy(np.log(boxes[:, 1:] / PROPORTIONS[1:]).mean(0).astype(np.float32)))
 
     def look(self, maps: Features) -> dict[str, Tensor]:
-        """The encoder's features to ``view`` (B, hidden), what the whole picture tells, and all that follows from it:
-        the first pose ``first`` (B, 66), the landmarks' ``place`` (B, 2 LANDMARKS, 2) in crop coordinates and their
-        ``spread`` (B, 2 LANDMARKS), ``moved`` (B, 6 LANDMARKS + 9), see :func:`displaced`, and the logits of the
-        Finder's ``cells``."""
+        """From the encoder's features: all that was ``told`` of the shape, (B, X); the first pose, ``first`` (B, 66);
+        the landmarks' ``place`` (B, 2 LANDMARKS, 2) in crop coordinates; the logits of the Finder's ``cells``, and its
+        ``surface`` and ``mask`` if it has them."""
         cells = []
         for value, layer, pool in zip((maps.coarse, maps.fine), (self.coarse, self.fine), self.pools, strict=True):
             kept = layer(value)
@@ -110,13 +109,19 @@ class Morphable(Network):
             first = self.first.head(view.float())
             azimuth, camera = first.split(WIDTHS, 1)[:2]
             wanted = expected(self.shape_mean.detach()[self.landmarks], azimuth, camera)
-        place, spread, cells_of = self.find(maps, wanted.place)
+        found = self.find(maps, wanted.place)
         # A likelihood over the crop cannot point beyond it: the rest is told by the whole picture.
-        place = place + self.beyond(view).unflatten(1, (-1, 2))
+        place = found.place + self.beyond(view).float().unflatten(1, (-1, 2))
         with torch.autocast(view.device.type, enabled=False):
-            moved = displaced(place.float(), wanted)
-        return {"view": view.float(), "first": first, "place": place.float(), "spread": spread, "moved": moved,
-                "cells": cells_of}  # fmt: skip
+            told = [view.float(), displaced(place, wanted), found.spread]
+            if found.pooled is not None:
+                left = self.shape_mean.detach()[self.landmarks]
+                both = torch.cat([left, left * torch.tensor([1.0, -1.0, 1.0], device=left.device)])
+                told.append(LARGE * (found.pooled - both).flatten(1))
+        seen = {"told": torch.cat(told, 1), "first": first, "place": place, "cells": found.logits}
+        if found.surface is not None and found.mask is not None:
+            seen |= {"surface": found.surface, "mask": found.mask}
+        return seen
 
     def half(self, coefficients: Tensor, box: Tensor) -> Tensor:
         """Coefficients (B, K) and log of the box against PROPORTIONS (B, 2) to the left half (B, N, 3), canonical."""
@@ -127,16 +132,15 @@ class Morphable(Network):
     def parts(self, seen: dict[str, Tensor]) -> dict[str, Tensor]:
         """What a loss needs, from what :meth:`look` gives: ``half`` (B, N, 3), ``box`` (B, 2), ``coefficients`` (B, K),
         ``log_error`` (B, N), azimuth, camera, length and classes, and the same of the first look as ``first``
-        (B, 66); ``place`` and ``cells`` go along."""
-        feature = self.lift(torch.cat([seen[name].flatten(1) for name in ("view", "moved", "spread")], 1))
+        (B, 66); the rest of that goes along."""
+        feature = self.lift(seen["told"])
         box, coefficients = self.box(feature), self.coefficients(feature)
         log_error = self.error_mean + self.error(feature) @ self.error_basis
         extras = (seen["first"] + self.extras.head(feature)).split(WIDTHS, 1)
         return {
             "half": self.half(coefficients, box), "box": box, "coefficients": coefficients,
-            "log_error": log_error.clamp(*ERROR_RANGE), "place": seen["place"], "first": seen["first"],
-            "cells": seen["cells"],
-            **dict(zip(HEADS, extras, strict=True)),
+            "log_error": log_error.clamp(*ERROR_RANGE), **dict(zip(HEADS, extras, strict=True)),
+            **{name: value for name, value in seen.items() if name != "told"},
         }  # fmt: skip
 
     def forward(self, image: Tensor) -> Prediction:

@@ -32,12 +32,36 @@ from training.validation import CloudValidation
 #: What each part of the loss counts, unless the settings say otherwise.
 WEIGHTS = {
     "plane": 100.0, "point": 25.0, "box": 8.0, "coefficients": 0.0, "error": 0.1, "landmarks": 10.0, "cells": 1.0,
+    "surface": 10.0, "mask": 1.0,
     "azimuth": 0.4, "offset": 1.0, "camera": 1.0, "length": 0.15, "classes": 0.05,
 }  # fmt: skip
 #: What the first look's pose counts beside the last one's.
 FIRST = 0.5
+#: Points of the left half that are drawn to see which are in front, and how far behind the first one others count.
+SURFACE_POINTS, DEEP = 2048, 0.04
 #: The least distance to a true cloud that a perfect point has, canonical units: sampling alone.
 FLOOR = 0.002
+
+
+def shown(points: Tensor, turned: Tensor, camera: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """What is nearest to the camera in each of count x count cells: mean canonical place (B, C, 3) and whether any
+    point is in the cell (B, C) bool. points: (B, N, 3); turned: (B, 3, 3) of ``lifting.rotation``."""
+    batch, number = points.shape[:2]
+    place, _ = project(points, turned, camera)
+    depth = (points @ turned[:, 2, :, None])[..., 0]
+    column, row = ((place + 1) / 2 * count).floor().long().unbind(2)
+    inside = (column >= 0) & (column < count) & (row >= 0) & (row < count)
+    cell = torch.where(inside, row * count + column, count * count)
+    cell = cell + torch.arange(batch, device=points.device)[:, None] * (count * count + 1)
+    size = batch * (count * count + 1)
+    near = torch.full((size,), 9.0, device=points.device).scatter_reduce(0, cell.flatten(), depth.flatten(), "amin")
+    front = (depth.flatten() < near[cell.flatten()] + DEEP).float()
+    total = torch.zeros(size, 3, device=points.device).index_add(
+        0, cell.flatten(), points.flatten(0, 1) * front[:, None]
+    )
+    hits = torch.zeros(size, device=points.device).index_add(0, cell.flatten(), front)
+    mean = (total / hits.clamp_min(1)[:, None]).unflatten(0, (batch, -1))[:, :-1]
+    return mean, hits.unflatten(0, (batch, -1))[:, :-1] > 0
 
 
 class MorphableObjective(Objective):
@@ -101,8 +125,24 @@ class MorphableObjective(Objective):
             "error": (log_error + distance * (-log_error).exp()).mean(),
             **heads,
         }  # fmt: skip
+        if "surface" in output:
+            some = true[:, :: max(1, true.shape[1] // SURFACE_POINTS)]
+            losses |= self._surface(output, some, azimuth, camera)
         total = torch.stack([self.weights[name] * value for name, value in losses.items()]).sum()
         return {"total": total, **losses}
+
+    def _surface(
+        self, output: dict[str, Tensor], half: Tensor, azimuth: Tensor, camera: Tensor
+    ) -> dict[str, Tensor]:
+        """Losses of what each cell shows: ``surface``, mean distance in the car's frame, and ``mask``, nats."""
+        count = round(output["mask"].shape[1] ** 0.5)
+        both = torch.cat([half, half * torch.tensor([1.0, -1.0, 1.0], device=self.device)], 1)
+        place, hit = shown(both, rotation(azimuth.cos(), azimuth.sin(), camera), camera, count)
+        away = (output["surface"].transpose(1, 2) - place).norm(dim=2)
+        return {
+            "surface": (away * hit).sum() / hit.sum().clamp_min(1),
+            "mask": functional.binary_cross_entropy_with_logits(output["mask"], hit.float()),
+        }
 
     def validate(self, network: Network, stage: Stage) -> dict[str, float]:
         """Distances x100, F-scores in per cent and attributes on the validation bodies."""
