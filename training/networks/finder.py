@@ -36,7 +36,9 @@ class Finder(nn.Module):
     Sun et al., "Integral human pose regression", ECCV 2018; lifting landmarks to a shape: Wu et al., "Single image 3D
     interpreter network", ECCV 2016. A convolution finds a wheel wherever it is; a fully connected layer would have to
     learn it for every place. Expected is where the mean car's landmark is in the pose that the whole picture tells:
-    so left is not taken for right, nor a wheel for the other one. cells: side of the maps.
+    so left is not taken for right, nor a wheel for the other one. cells: side of the maps. hidden: width of what
+    the whole picture tells, which sets gain and bias of each channel (FiLM: Perez et al., AAAI 2018): what a piece of
+    a car is depends on where the camera stands.
 
     surface: whether every cell also tells which place of the car it shows, as in Wang et al., "Normalized object
     coordinate space", CVPR 2019.
@@ -44,12 +46,18 @@ class Finder(nn.Module):
 
     grid: Tensor
 
-    def __init__(self, cells: int, surface: bool = False) -> None:
+    def __init__(self, cells: int, hidden: int, surface: bool = False) -> None:
         super().__init__()
         self.surface = nn.Conv2d(CHANNELS, 4, 1) if surface else None
+        self.cells = cells
         self.squeeze = nn.Conv2d(COARSE, 64, 1)
-        self.middle = nn.Sequential(nn.Conv2d(FINE + 64, CHANNELS, 3, padding=1), nn.ReLU6())
-        self.top = nn.Sequential(nn.Conv2d(FINEST + CHANNELS, CHANNELS, 3, padding=1), nn.ReLU6())
+        self.middle = nn.Conv2d(FINE + 64, CHANNELS, 3, padding=1)
+        self.top = nn.Conv2d(FINEST + CHANNELS, CHANNELS, 3, padding=1)
+        self.where = nn.Conv2d(2, CHANNELS, 1, bias=False)
+        self.last = nn.Sequential(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), nn.ReLU6())
+        self.context = nn.Linear(hidden, 4 * CHANNELS)
+        nn.init.normal_(self.context.weight, std=0.01)
+        nn.init.zeros_(self.context.bias)
         self.heat = nn.Conv2d(CHANNELS, 2 * LANDMARKS, 1, bias=False)  # a constant for all cells cancels
         nn.init.normal_(self.heat.weight, std=0.01)
         # One over twice the variance about the expected place: a standard deviation of a quarter at first.
@@ -60,11 +68,17 @@ class Finder(nn.Module):
         grid = torch.stack([x, y, x.square() + y.square()], 2).flatten(0, 1)
         self.register_buffer("grid", grid, persistent=False)
 
-    def forward(self, maps: Features, expected: Tensor) -> Found:
-        """expected: (B, 2 LANDMARKS, 2), like the places."""
+    def forward(self, maps: Features, view: Tensor, camera: Tensor, expected: Tensor) -> Found:
+        """view: (B, hidden). camera: (B, 6), edge.pose.CAMERA. expected: (B, 2 LANDMARKS, 2), like the places."""
+        gains, biases = self.context(view)[:, :, None, None].chunk(2, 1)
         coarse = functional.interpolate(self.squeeze(maps.coarse), scale_factor=2.0, mode="nearest")
         middle = self.middle(torch.cat([maps.fine, coarse], 1))
+        middle = functional.relu6(middle * (1 + gains[:, :CHANNELS]) + biases[:, :CHANNELS])
+        # Where a cell is, seen from the car's centre, in canonical units.
+        away = (self.grid[:, :2] - camera[:, None, 2:4]) * (-camera[:, 4]).exp()[:, None, None]
+        away = away.transpose(1, 2).unflatten(2, (self.cells, self.cells))
         top = self.top(torch.cat([maps.finest, functional.interpolate(middle, scale_factor=2.0, mode="nearest")], 1))
+        top = self.last(functional.relu6((top + self.where(away)) * (1 + gains[:, CHANNELS:]) + biases[:, CHANNELS:]))
         heat = self.heat(top).float().flatten(2)
         shown = None if self.surface is None else self.surface(top).float().flatten(2)
         with torch.autocast(top.device.type, enabled=False):  # half precision would move places by a quarter pixel

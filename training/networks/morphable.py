@@ -65,7 +65,7 @@ class Morphable(Network):
         sides = [image_size // stride // pool for stride, pool in zip((32, 16), self.pools, strict=True)]
         width = sum(kept * side * side for kept, side in zip(KEPT, sides, strict=True))
         self.view = nn.Sequential(nn.Linear(width, hidden), nn.ReLU6(), nn.Dropout(dropout))
-        self.find = Finder(image_size // 8, surface)
+        self.find = Finder(image_size // 8, hidden, surface)
         self.beyond = nn.Linear(hidden, 2 * 2 * LANDMARKS)
         nn.init.zeros_(self.beyond.weight)
         nn.init.zeros_(self.beyond.bias)
@@ -109,7 +109,7 @@ class Morphable(Network):
             first = self.first.head(view.float())
             azimuth, camera = first.split(WIDTHS, 1)[:2]
             wanted = expected(self.shape_mean.detach()[self.landmarks], azimuth, camera)
-        found = self.find(maps, wanted.place)
+        found = self.find(maps, view, camera.detach(), wanted.place)
         # A likelihood over the crop cannot point beyond it: the rest is told by the whole picture.
         place = found.place + self.beyond(view).float().unflatten(1, (-1, 2))
         with torch.autocast(view.device.type, enabled=False):
