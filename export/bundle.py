@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from export.graph import ExportError, assert_graph, export_onnx, halve_weights
 from export.lowrank import Thinned, thin_linear
 from export.manifest import Facts, describe
 from training import checkpoint
-from training.networks import NETWORKS, build
+from training.networks import rebuilt
 from training.networks.base import Network
 from training.networks.cost import count
 
@@ -42,16 +41,7 @@ class Trained(NamedTuple):
 def load_network(path: Path) -> Trained:
     """The averaged network of a checkpoint, batch normalisation folded. Raises DataError."""
     state = checkpoint.load(path)
-    arguments = dict(state.get("arguments", {}))
-    name = state["network_name"]
-    # Weights come from the checkpoint: a network that can start from somebody else's must not look for those.
-    if name in NETWORKS and "pretrained" in inspect.signature(NETWORKS[name]).parameters:
-        arguments["pretrained"] = False
-    network = build(name, **arguments)
-    try:
-        network.load_state_dict(state["average"])
-    except RuntimeError as error:
-        raise DataError(f"{path} does not fit the network {name} of this version ({error}); train it again") from None
+    network = rebuilt(state, path)
     return Trained(fold_batch_norm(network), {k: v for k, v in state.items() if k not in ("network", "average")})
 
 

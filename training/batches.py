@@ -70,10 +70,11 @@ def true_targets(data: CarDataset, pictures: np.ndarray) -> Targets:
     azimuth, camera = virtual_cameras(data.K[pictures], data.R[pictures], data.t[pictures], data.images.shape[1])
     shapes = data.shape_index[pictures]
     length = data.length_m[shapes].astype(np.float32)
-    numbers = [CLASSES.index(c) if c in CLASSES else -1 for c in data.classes]
+    names = (data.classes[shape] for shape in shapes)
+    numbers = [CLASSES.index(name) if name in CLASSES else -1 for name in names]
     return Targets(
         torch.from_numpy(azimuth), torch.from_numpy(camera), torch.from_numpy(length),
-        torch.tensor(numbers, dtype=torch.int64)[torch.from_numpy(shapes.astype(np.int64))],
+        torch.tensor(numbers, dtype=torch.int64),
     )  # fmt: skip
 
 

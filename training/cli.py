@@ -8,10 +8,6 @@ import json
 from pathlib import Path
 
 from edge.errors import SettingsError
-from training.data.shards import read_index
-
-#: Networks whose losses look at fixed-view depth maps; for the others these are not read.
-WITH_MAPS = ("lin2018", "maps", "voxels")
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -49,20 +45,14 @@ def run_train(options: argparse.Namespace) -> int:
         print(json.dumps(dataclasses.asdict(settings), indent=1))
         return 0
     from training import distributed
-    from training.data.dataset import load_dataset
     from training.loop import Trainer
-    from training.networks import input_size
+    from training.needs import needs_of
     from training.record import command_line, write_record
 
     place = distributed.start(options.threads)
     run = options.run_folder or Path("runs") / options.config.stem
     run.mkdir(parents=True, exist_ok=True)
-    # A quarter more than the network sees, if the shards have it, so that zooming has pixels to work with.
-    size = min(input_size(settings.network, settings.arguments) * 5 // 4, int(read_index(options.data)["image_size"]))
-    novel, fixed = any(stage.loss == "novel" for stage in settings.stages), settings.network in WITH_MAPS
-    out = settings.hold_out
-    data = load_dataset(options.data, "train", size, novel=novel, fixed=fixed, hold_out=out)
-    validation = load_dataset(options.data, "validation", size, novel=False, fixed=fixed, hold_out=out)
+    data, validation = needs_of(settings, options.data).load(options.data)
     try:
         trainer = Trainer(settings, data, validation, run, place, options.data, options.workers, command_line())
         resumed = trainer.resume()

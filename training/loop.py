@@ -124,7 +124,7 @@ class Trainer:
                 "settings": self._settings(),
                 "command": self.command,
                 "network_name": self.settings.network,
-                "arguments": {**self.settings.arguments, **self.network.rebuilt_with},
+                "arguments": self.settings.arguments,
                 "average": (average or self.average).state_dict(),
                 "training_average": self.average.state_dict(),
                 "objective": self.objective.state_dict(),

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from edge.geometry import VIEW_DISTANCE, look_rotation
+from edge.geometry import VIEW_DISTANCE
 from training.batches import Batch
+from training.benchmark.splat import draw_cloud
 
 
 def _shade(depth: Tensor, mask: Tensor) -> Tensor:
@@ -34,15 +35,10 @@ def cloud_picture(images: Tensor, predicted: list[np.ndarray], true: list[np.nda
     rows = []
     for image, points, truth in zip(images, predicted, true, strict=True):
         photo = functional.interpolate(image[None], size=(size, size), mode="area")[0]
-        rows.append(torch.cat([photo, _splat(points, size), _splat(truth, size)], 2))
+        rows.append(torch.cat([photo, _drawn(points, size), _drawn(truth, size)], 2))
     return torch.cat(rows, 1)
 
 
-def _splat(points: np.ndarray, size: int) -> Tensor:
-    """Points (N, 3) seen from the front left as (3, size, size): nearer is brighter."""
-    cam = points @ look_rotation((1.0, 1.0, 0.6)).T
-    place = np.clip(((cam[:, :2] / 1.25 + 0.5) * size).astype(int), 0, size - 1)
-    order = np.argsort(-cam[:, 2])
-    picture = np.zeros((size, size), np.float32)
-    picture[place[order, 1], place[order, 0]] = np.clip(0.6 - 0.5 * cam[order, 2], 0.15, 1.0)
-    return torch.from_numpy(picture).expand(3, -1, -1)
+def _drawn(points: np.ndarray, size: int) -> Tensor:
+    """Points (N, 3) seen from the front left as (3, size, size) in 0..1."""
+    return torch.from_numpy(draw_cloud(points, (1.0, 1.0, 0.6), size, size)).permute(2, 0, 1) / 255

@@ -43,8 +43,13 @@ def write_record(run: Path, settings: Settings, data: Path, command: str) -> Non
         "packages": {name: _version(name) for name in PACKAGES}, "python": platform.python_version(),
         "machine": {"processor": platform.machine(), "threads": torch.get_num_threads(), "gpu": _gpu()},
     }  # fmt: skip
-    with atomic_file(str(run / "run.json")) as handle:
-        handle.write((json.dumps(record, indent=1) + "\n").encode())
+    write_json(run / "run.json", record)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write whole or not at all."""
+    with atomic_file(str(path)) as handle:
+        handle.write((json.dumps(value, indent=1) + "\n").encode())
 
 
 def _commit() -> str:

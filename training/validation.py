@@ -15,6 +15,7 @@ from edge.geometry import cube_corner_views, even_stride, fuse
 from edge.pose import decode_pose
 from edge.voxels import surface_points
 from training.batches import Batch, validation_batches
+from training.benchmark.attributes import FLIPPED
 from training.data.dataset import CarDataset, load_cloud
 from training.networks.base import Network, Prediction
 from training.objectives.base import normalised
@@ -23,8 +24,6 @@ from training.objectives.base import normalised
 PICTURES, TRUE_POINTS, POINTS = 192, 8192, 2048
 #: Points of the largest cloud that the device streams: no representation is judged by more.
 STREAMED = 16_384
-#: Degrees of azimuth beyond which front is taken for back.
-CONFUSED = 120.0
 
 
 class CloudValidation:
@@ -108,7 +107,7 @@ def _attributes(prediction: Prediction, batch: Batch, row: int) -> dict[str, flo
     azimuth = abs((pose.azimuth - true + 180) % 360 - 180)
     elevation = abs(pose.elevation - float(np.degrees(batch.targets.camera[row, 0].item())))
     found = {
-        "azimuth_error": azimuth, "elevation_error": elevation, "confused": 100.0 * (azimuth > CONFUSED),
+        "azimuth_error": azimuth, "elevation_error": elevation, "confused": 100.0 * (azimuth > FLIPPED),
         "place_error": float((prediction.camera[row, 2:4] - batch.targets.camera[row, 2:4]).abs().mean()),
         "scale_error": float((prediction.camera[row, 4] - batch.targets.camera[row, 4]).abs()),
     }  # fmt: skip

@@ -19,6 +19,7 @@ from edge.errors import DataError, SettingsError
 from tests.training.benchmark_cars import toy_car
 from tests.training.test_objectives import shards_with_depth
 from tests.training.toys import toy_data
+from training import needs
 from training.batches import shape_weights
 from training.benchmark import run as running
 from training.compare import cli, pace, runs, scores, trial
@@ -259,7 +260,7 @@ def test_runs_of_one_data_set_follow_each_other_and_read_it_once(
         read.append(split)
         return load(root, split, *rest, **named)
 
-    monkeypatch.setattr(trial, "load_dataset", watched)
+    monkeypatch.setattr(needs, "load_dataset", watched)
     by_name = {run.name: run for run in found}
     assert place.sets(by_name["mesh"]) is place.sets(by_name["loss-plane"])
     assert read == ["train", "validation"]

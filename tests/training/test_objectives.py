@@ -17,6 +17,7 @@ from edge.voxels import surface_points
 from tests.training import data_samples
 from tests.training.toys import ellipsoid_depth, random_rotations
 from training.batches import sample
+from training.data import kept
 from training.data.dataset import load_cloud, load_dataset
 from training.data.shards import read_index
 from training.distributed import Place
@@ -130,7 +131,7 @@ def test_occupancy_is_carved_once_and_anew_for_other_shards(
     assert not carved and again.names == found.names and np.array_equal(again.cells, found.cells)
     index = read_index(shards)
     index["shards"][0]["sha256"] = "0" * 64
-    monkeypatch.setattr(carving, "read_index", lambda root: index)
+    monkeypatch.setattr(kept, "read_index", lambda root: index)
     carving.carved(shards, 1)
     (shards / carving.FILE).write_bytes(b"PK damaged")
     carving.carved(shards, 1)

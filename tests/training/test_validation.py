@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.training.data_samples import hand_made
+from training.benchmark.attributes import FLIPPED
 from training.data.archive import picture_members, shape_members
 from training.data.dataset import load_cloud, load_dataset
 from training.data.plan import ShardSettings
@@ -17,7 +18,7 @@ from training.data.shards import FORMAT, FORMAT_VERSION, read_index, write_index
 from training.losses_extras import Targets
 from training.meshes.visible import Surface
 from training.networks.base import BINS, CLASSES, Network, Prediction
-from training.validation import CONFUSED, CloudValidation
+from training.validation import CloudValidation
 
 CPU = torch.device("cpu")
 
@@ -102,7 +103,7 @@ def test_each_mistake_shows_in_its_own_figure(validation: CloudValidation) -> No
 
     assert changed(azimuth=torch.tensor(math.radians(20))) == {"azimuth_error": pytest.approx(20, abs=1e-3)}
     turned = changed(azimuth=torch.tensor(math.pi))
-    assert turned == {"azimuth_error": pytest.approx(180, abs=1e-2), "confused": 100} and CONFUSED < 180
+    assert turned == {"azimuth_error": pytest.approx(180, abs=1e-2), "confused": 100} and FLIPPED < 180
     tilted = changed(camera=torch.tensor([math.radians(5), 0, 0.2, 0.1, -0.3, 0.0]))
     assert tilted == {
         "elevation_error": pytest.approx(5, abs=1e-3), "place_error": pytest.approx(0.15, abs=1e-5),

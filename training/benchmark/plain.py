@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge.bundle import CLOUD_OUTPUTS, OUTPUTS, Bundle
-from edge.errors import BackendError, DataError, SettingsError
+from edge.errors import BackendError, SettingsError
 from edge.geometry import cube_corner_views
 from edge.runtime.backends import Backend
 
@@ -105,7 +105,7 @@ def _shapes(tensors: dict[str, list[Any]]) -> str:
 def open_checkpoint(name: str, path: Path) -> Any:
     """The network in evaluation mode. DataError or SettingsError if the checkpoint is not one of this network."""
     from training import checkpoint
-    from training.networks import NETWORKS, build
+    from training.networks import NETWORKS, build, rebuilt
 
     if name not in NETWORKS:
         build(name)  # raises, with the names there are, before a file is asked for
@@ -113,14 +113,7 @@ def open_checkpoint(name: str, path: Path) -> Any:
     trained = state.get("network_name")
     if trained != name:
         raise SettingsError(f"{path} holds a network {trained!r}, not {name!r}; type --network {trained}")
-    # What the network was built with when it was trained, such as another size of picture.
-    network = build(name, **state.get("arguments", {}))
-    try:
-        network.load_state_dict(state["average"])
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path} does not fit the network {name} of this version ({reason}); train it again") from None
-    return network.eval()
+    return rebuilt(state, path).eval()
 
 
 def torch_network(network: Any, name: str, path: str) -> PlainNetwork:

@@ -20,6 +20,7 @@ def measured(trainer: Trainer, probe: int = PROBE) -> list[float]:
     """Seconds per step of each stage. The trainer has learnt by then and is of no more use."""
     rates = []
     for stage in trainer.settings.stages:
+        trainer.objective.begin(stage)
         module = trainer.objective.train()
         times = []
         for done in range(min(probe, stage.iterations)):

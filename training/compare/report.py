@@ -11,7 +11,7 @@ from training.benchmark.goals import figure_of
 from training.benchmark.report import markdown_table
 from training.benchmark.tables import DASH, MAIN, Table
 from training.compare.runs import BASELINE, GROUPS, Choice
-from training.compare.trial import write_json
+from training.record import write_json
 
 Results = dict[str, Any]
 #: Column, where its figure is in a run's results, and its digits.

@@ -18,23 +18,21 @@ import torch
 
 from edge.bundle import sha256_file
 from edge.errors import DataError, SettingsError
-from edge.ply import atomic_file
 from training.benchmark.plain import open_checkpoint
 from training.compare import pace
 from training.compare.runs import Run
 from training.compare.shapes import without
-from training.data.dataset import CarDataset, load_dataset
-from training.data.shards import INDEX, read_index
+from training.data.dataset import CarDataset
+from training.data.shards import INDEX
 from training.distributed import Place
 from training.loop import Trainer
+from training.needs import Needs, needs_of
 from training.networks.cost import count
-from training.record import command_line, write_record
+from training.record import command_line, write_json, write_record
 from training.settings import Settings
 from training.validation import CloudValidation
 
 PLAN, FIGURES, CHECKPOINT = "plan.json", "figures.json", "last.pt"
-#: Networks that are taught depth maps (the cells of voxels are carved from the shards themselves).
-FIXED = ("lin2018", "maps")
 
 
 class Sets(NamedTuple):
@@ -74,26 +72,19 @@ class Bench:
         first = {self._key(run): place for place, run in reversed(list(enumerate(runs)))}
         return sorted(runs, key=lambda run: first[self._key(run)])
 
-    def _key(self, run: Run) -> tuple[Any, ...]:
-        """Folder of the shards, size, limit, kind left out, whether novel and fixed depth is read, held-out bodies."""
+    def _key(self, run: Run) -> tuple[Path, Needs, int, str]:
+        """Folder of the shards, what is read of them, limit, and the kind of shapes left out."""
         root = self.root(run)
-        # A quarter larger than the network sees, if the shards have it, so that zooming has pixels to work with.
-        size = min(run.size * 5 // 4, int(read_index(root)["image_size"]))
-        novel = any(stage.loss == "novel" for stage in run.settings.stages)
-        return root, size, run.limit, run.without, novel, run.network in FIXED, run.settings.hold_out
+        return root, needs_of(run.settings, root), run.limit, run.without
 
     def sets(self, run: Run) -> Sets:
         """The run's data sets; those of the last run if they are the same."""
         key = self._key(run)
         if self._kept is None or self._kept[0] != key:
-            root, size, _, _, novel, fixed, _ = key
             self._kept = None  # before the next is read: two do not fit
-            out = run.settings.hold_out
-            train = load_dataset(root, "train", size, limit=run.limit, novel=novel, fixed=fixed, hold_out=out)
-            if run.without:
-                train = without(train, run.without)
-            validation = load_dataset(root, "validation", size, novel=False, fixed=fixed, hold_out=out)
-            self._kept = key, Sets(train, validation, root)
+            root, needs, limit, kind = key
+            train, validation = needs.load(root, limit)
+            self._kept = key, Sets(without(train, kind) if kind else train, validation, root)
         return self._kept[1]
 
 
@@ -152,12 +143,6 @@ def judged(run: Run, sets: Sets, folder: Path, place: Place) -> dict[str, Any]:
     network.to(place.device)
     figures = CloudValidation(sets.validation, sets.root, network.input_size).figures(network, place.device)
     return {"validation": figures, "gflop": cost.gflop, "parameters_m": cost.parameters / 1e6}
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write whole or not at all."""
-    with atomic_file(str(path)) as handle:
-        handle.write((json.dumps(value, indent=1) + "\n").encode())
 
 
 def _trainer(settings: Settings, sets: Sets, folder: Path, bench: Bench) -> Trainer:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,13 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from edge.errors import DataError
-from edge.ply import atomic_file
-from training.data.archive import DAMAGE
 from training.data.dataset import read_members
-from training.data.shards import Entry, check_shard, read_index
+from training.data.kept import entries_of, fingerprint, in_pieces, keep, read_kept, rows_of
+from training.data.shards import Entry, check_shard
 from training.meshes.visible import Surface
 from training.morphable.register import PROPORTIONS, HalfCar, Template, half_car, register
-from training.workers import Workers
 
 #: Raise when the same shards give other registered points.
 VERSION = 1
@@ -48,11 +44,7 @@ class Registered(NamedTuple):
 
     def rows(self, names: list[str]) -> np.ndarray:
         """Rows of the named shapes. DataError if one is missing."""
-        place = {name: row for row, name in enumerate(self.names)}
-        missing = [name for name in names if name not in place]
-        if missing:
-            raise DataError(f"{missing[0]} is not registered; delete {FILE} in the shards' folder and train again")
-        return np.array([place[name] for name in names])
+        return rows_of(self.names, names, "is not registered", FILE)
 
 
 def registered(root: Path, workers: int = 2, template: str = TEMPLATE) -> Registered:
@@ -61,29 +53,23 @@ def registered(root: Path, workers: int = 2, template: str = TEMPLATE) -> Regist
     Raises DataError: no shards, damaged shards, no training body to serve as template.
     """
     root = Path(root)
-    entries = sorted((e for e in read_index(root)["shards"] if e["split"] in SPLITS), key=lambda e: str(e["name"]))
+    entries = entries_of(root, *SPLITS)
     chosen = _template_entry(entries, template)
-    key = _key(entries, str(chosen["name"]))
-    path = root / FILE
-    found = _read(path, key)
-    if found is not None:
-        return found
+    name = str(chosen["name"])
+    key = fingerprint([VERSION, POINTS, TARGET_POINTS, PROPORTIONS.tolist(), name], entries)
+    kept = read_kept(root / FILE, key)
+    if kept is not None:
+        arrays = (kept[n] for n in ("points", "normals", "boxes", "wheel"))
+        return Registered([str(name) for name in kept["names"]], str(kept["template"]), *arrays)
     surface, box = read_surface(root, chosen)
     half = half_car(surface, box)
     rows = np.random.default_rng(0).permutation(len(half.points))[:POINTS]
     model = Template(HalfCar(*(column[rows] for column in half)))
-    with Workers(workers) as crew:
-        # In big pieces: the template goes along with each.
-        pieces = [entries[start : start + 64] for start in range(0, len(entries), 64)]
-        made = crew.map(partial(_register_all, root, model.half), pieces, "registering shapes")
+    # In big pieces: the template goes along with each.
+    made = in_pieces(partial(_register_all, root, model.half), entries, 64, workers, "registering shapes")
     points, normals, boxes = (np.concatenate(column) for column in zip(*made, strict=True))
-    names = [str(entry["name"]) for entry in entries]
-    result = Registered(names, str(chosen["name"]), points, normals, boxes, model.half.wheel)
-    with atomic_file(str(path)) as handle:
-        np.savez(
-            handle, key=np.array(key), names=np.array(names), template=np.array(result.template), points=result.points,
-            normals=result.normals, boxes=result.boxes, wheel=result.wheel,
-        )  # fmt: skip
+    result = Registered([str(e["name"]) for e in entries], name, points, normals, boxes, model.half.wheel)
+    keep(root / FILE, key, **result._asdict())
     return result
 
 
@@ -120,25 +106,3 @@ def _template_entry(entries: list[Entry], wanted: str) -> Entry:
     if not originals:
         raise DataError("there is no training shape to serve as template; make shards: python -m training data")
     return next((e for e in originals if e["body"] == wanted), originals[0])
-
-
-def _key(entries: list[Entry], template: str) -> str:
-    """Fingerprint of all that decides the result."""
-    about = [VERSION, POINTS, TARGET_POINTS, PROPORTIONS.tolist(), template, [e["sha256"] for e in entries]]
-    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
-
-
-def _read(path: Path, key: str) -> Registered | None:
-    """What was kept, if it is of these very shards."""
-    if not path.is_file():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as kept:
-            if str(kept["key"]) != key:
-                return None
-            names = [str(name) for name in kept["names"]]
-            return Registered(
-                names, str(kept["template"]), *(kept[n] for n in ("points", "normals", "boxes", "wheel"))
-            )
-    except DAMAGE:
-        return None  # a damaged file is made again, like a damaged shard

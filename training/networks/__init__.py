@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from edge.errors import SettingsError
+from edge.errors import DataError, SettingsError
 from training.networks.base import Network
 from training.networks.lin2018 import Lin2018
 from training.networks.maps import Maps
@@ -34,6 +35,24 @@ def build(name: str, **arguments: Any) -> Network:
     if unknown:
         raise SettingsError(f"network {name} takes no {unknown[0]!r}; its arguments are: {', '.join(known)}")
     return NETWORKS[name](**arguments)
+
+
+def rebuilt(state: Mapping[str, Any], path: Path) -> Network:
+    """The network of a checkpoint with its averaged weights. state: as ``training.checkpoint.load`` gives it.
+
+    Built with what it was built with when it was trained, such as another size of picture; DataError if it does not
+    fit, SettingsError if there is no such network.
+    """
+    name = state["network_name"]
+    # Weights come from the checkpoint: a network that can start from somebody else's must not look for those.
+    starts = name in NETWORKS and "pretrained" in inspect.signature(NETWORKS[name]).parameters
+    network = build(name, **{**state.get("arguments", {}), **({"pretrained": False} if starts else {})})
+    try:
+        network.load_state_dict(state["average"])
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path} does not fit the network {name} of this version ({reason}); train it again") from None
+    return network
 
 
 def input_size(name: str, arguments: Mapping[str, Any]) -> int:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -47,7 +45,6 @@ class Network(nn.Module):
     input_size: side of the square input. source: the paper, for the bundle's manifest.
     mean, std: what RGB in 0..1 is normalised with, three numbers each; done *outside* (edge.runtime.reconstructor).
     undecayed: beginnings of the names of parameters that weight decay leaves alone.
-    rebuilt_with: constructor arguments with which to build it anew for weights that are loaded afterwards.
     grid: lower and upper corner (3 + 3 numbers) of the box whose cells ``occupancy`` tells of, or None.
     faces: (F, 3) triangles of ``vertices`` as a buffer, or None.
     """
@@ -57,7 +54,6 @@ class Network(nn.Module):
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     undecayed: tuple[str, ...] = ()
-    rebuilt_with: Mapping[str, Any] = MappingProxyType({})
     grid: tuple[float, ...] | None = None
     faces: Tensor | None = None
 

@@ -46,6 +46,16 @@ def likely_azimuth(azimuth: Tensor) -> tuple[Tensor, Tensor]:
     return x / length, y / length
 
 
+def both_sides(left: Tensor) -> Tensor:
+    """Points (..., N, 3) of the left half and then their mirror images, (..., 2 N, 3)."""
+    return torch.cat([left, mirrored(left)], -2)
+
+
+def mirrored(points: Tensor) -> Tensor:
+    """Points or vectors (..., 3) on the other side of the car's middle plane."""
+    return points * torch.tensor([1.0, -1.0, 1.0], device=points.device, dtype=points.dtype)
+
+
 def project(points: Tensor, turned: Tensor, camera: Tensor) -> tuple[Tensor, Tensor]:
     """Canonical points (B, N, 3) or (N, 3) to crop coordinates (B, N, 2) and crop units per canonical unit (B, N, 1).
 
@@ -70,8 +80,7 @@ def expected(landmarks: Tensor, azimuth: Tensor, camera: Tensor) -> Expected:
     since the pose has its own truth to learn from."""
     camera = camera.detach()
     turned = rotation(*likely_azimuth(azimuth.detach()), camera)
-    mirror = torch.tensor([1.0, -1.0, 1.0], device=landmarks.device)
-    place, scale = project(torch.cat([landmarks, landmarks * mirror]), turned, camera)
+    place, scale = project(both_sides(landmarks), turned, camera)
     return Expected(place, scale, turned)
 
 
@@ -81,9 +90,8 @@ def displaced(place: Tensor, wanted: Expected) -> Tensor:
     Displacements of left and (mirrored) right landmarks, the viewing direction and its products.
     """
     turned = wanted.turned
-    mirror = torch.tensor([1.0, -1.0, 1.0], device=place.device)
     moved = LARGE * ((place - wanted.place) / wanted.scale) @ turned[:, :2]
     left, right = moved.chunk(2, 1)
     forward = turned[:, 2]
     products = (forward[:, :, None] * forward[:, None]).flatten(1)[:, [0, 1, 2, 4, 5, 8]]
-    return torch.cat([left.flatten(1), (right * mirror).flatten(1), forward, products], 1)
+    return torch.cat([left.flatten(1), mirrored(right).flatten(1), forward, products], 1)

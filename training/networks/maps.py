@@ -39,11 +39,11 @@ class Maps(Shared):
             nn.init.normal_(self.head.weight[:VIEWS], std=0.005)
             nn.init.normal_(self.head.weight[VIEWS:], std=0.05)
         pixels = torch.from_numpy(pixel_grid(SIZE, VIEW_WIDTH))
-        self.register_buffer("pixels", pixels.expand(1, VIEWS, 2, SIZE, SIZE).clone(), persistent=False)
+        self.register_buffer("pixels", pixels.expand(VIEWS, 2, SIZE, SIZE).clone(), persistent=False)
 
     def decode(self, vector: Tensor) -> dict[str, Tensor]:
         depth, mask = (self.head(self.body(vector)) + self.usual).unsqueeze(2).split(VIEWS, 1)
-        pixels = self.pixels.expand(vector.shape[0], -1, -1, -1, -1)
+        pixels = self.pixels[None].expand(vector.shape[0], -1, -1, -1, -1)
         return {"maps": torch.cat([pixels, depth, mask], 2)}
 
 

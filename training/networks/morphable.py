@@ -11,8 +11,6 @@ what fifty bodies can (docs/networks.md); the decoder is one matrix product, sma
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import numpy as np
 import torch
 import torch.nn.functional as functional
@@ -25,7 +23,7 @@ from training.networks.base import Network, Prediction
 from training.networks.encoder import COARSE, FINE, MEAN, STD, Encoder, Features
 from training.networks.extras import WIDTHS, Extras
 from training.networks.finder import LANDMARKS, Finder, spread_rows
-from training.networks.lifting import LARGE, displaced, expected
+from training.networks.lifting import LARGE, both_sides, displaced, expected
 
 #: Channels left of the coarse and the fine features, and the most cells along a side that are told apart.
 KEPT, CELLS = (160, 32), (4, 8)
@@ -49,7 +47,6 @@ class Morphable(Network):
     source = "Blanz, Vetter, SIGGRAPH 1999; Tran et al., CVPR 2017; encoder EfficientNet-Lite0"
     mean, std = MEAN, STD
     undecayed = ("shape_", "error_")
-    rebuilt_with = MappingProxyType({"pretrained": False})
 
     def __init__(
         self, image_size: int = 128, pretrained: bool = True, components: int = 80, hidden: int = 512,
@@ -108,16 +105,15 @@ class Morphable(Network):
         with torch.autocast(view.device.type, enabled=False):
             first = self.first.head(view.float())
             azimuth, camera = first.split(WIDTHS, 1)[:2]
-            wanted = expected(self.shape_mean.detach()[self.landmarks], azimuth, camera)
+            landmarks = self.shape_mean.detach()[self.landmarks]
+            wanted = expected(landmarks, azimuth, camera)
         found = self.find(maps, view, camera.detach(), wanted.place)
         # A likelihood over the crop cannot point beyond it: the rest is told by the whole picture.
         place = found.place + self.beyond(view).float().unflatten(1, (-1, 2))
         with torch.autocast(view.device.type, enabled=False):
             told = [view.float(), displaced(place, wanted), found.spread]
             if found.pooled is not None:
-                left = self.shape_mean.detach()[self.landmarks]
-                both = torch.cat([left, left * torch.tensor([1.0, -1.0, 1.0], device=left.device)])
-                told.append(LARGE * (found.pooled - both).flatten(1))
+                told.append(LARGE * (found.pooled - both_sides(landmarks)).flatten(1))
         seen = {"told": torch.cat(told, 1), "first": first, "place": place, "cells": found.logits}
         if found.surface is not None and found.mask is not None:
             seen |= {"surface": found.surface, "mask": found.mask}
@@ -147,6 +143,5 @@ class Morphable(Network):
         """(B, 3, S, S) RGB, normalised, to points (B, 2 N, 3): the left half, then its mirror image."""
         got = self.parts(self.look(self.encoder(image)))
         half, error = got.pop("half"), got.pop("log_error").exp()
-        mirrored = half * torch.tensor([1.0, -1.0, 1.0], device=half.device, dtype=half.dtype)
         extras = {name: got[name] for name in HEADS}
-        return Prediction(torch.cat([half, mirrored], 1), torch.cat([error, error], 1), **extras)
+        return Prediction(both_sides(half), torch.cat([error, error], 1), **extras)

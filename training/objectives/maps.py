@@ -33,12 +33,6 @@ class MapsObjective(SharedObjective):
         if wrong:
             raise SettingsError(f"the network maps draws {SIZE} pixels a side; set map_size to that in {wrong[0]!r}")
         self.grid = torch.from_numpy(pixel_grid(SIZE, VIEW_WIDTH)).to(self.device)
-        # The trainer lays the network out channels last, which torch refuses for a buffer of five dimensions. As plain
-        # attributes they stay as they are; none of them is kept in a checkpoint.
-        for name, value in list(network.named_buffers(recurse=False)):
-            if value.dim() > 4:
-                delattr(network, name)
-                setattr(network, name, value.to(self.device))
 
     def shape_loss(self, prediction: Prediction, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         assert prediction.maps is not None and batch.depth is not None

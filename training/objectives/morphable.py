@@ -7,14 +7,12 @@ the surface costs little.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from edge.errors import DataError, SettingsError
+from edge.errors import SettingsError
 from training import losses_extras
 from training.batches import Batch
 from training.morphable.register import PROPORTIONS
@@ -22,12 +20,11 @@ from training.morphable.registered import registered
 from training.morphable.space import shape_space
 from training.networks.base import Network, Prediction
 from training.networks.extras import WIDTHS
-from training.networks.lifting import project, rotation
+from training.networks.lifting import both_sides, project, rotation
 from training.networks.morphable import ERROR_RANGE, HEADS, Morphable
-from training.objectives.base import Objective, Task
-from training.pictures import cloud_picture
+from training.objectives.base import Task
+from training.objectives.clouds import CloudObjective
 from training.settings import Stage
-from training.validation import CloudValidation
 
 #: What each part of the loss counts, unless the settings say otherwise.
 WEIGHTS = {
@@ -46,7 +43,7 @@ FLOOR = 0.002
 def shown(points: Tensor, turned: Tensor, camera: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """What is nearest to the camera in each of count x count cells: mean canonical place (B, C, 3) and whether any
     point is in the cell (B, C) bool. points: (B, N, 3); turned: (B, 3, 3) of ``lifting.rotation``."""
-    batch, number = points.shape[:2]
+    batch = len(points)
     place, _ = project(points, turned, camera)
     depth = (points @ turned[:, 2, :, None])[..., 0]
     column, row = ((place + 1) / 2 * count).floor().long().unbind(2)
@@ -64,24 +61,30 @@ def shown(points: Tensor, turned: Tensor, camera: Tensor, count: int) -> tuple[T
     return mean, hits.unflatten(0, (batch, -1))[:, :-1] > 0
 
 
-class MorphableObjective(Objective):
+def surface_loss(output: dict[str, Tensor], points: Tensor, turned: Tensor, camera: Tensor) -> dict[str, Tensor]:
+    """Losses of what each cell shows: ``surface``, mean distance in the car's frame, and ``mask``, nats.
+
+    points: (B, N, 3) of the true cars, canonical; turned, camera: as in :func:`shown`.
+    """
+    place, hit = shown(points, turned, camera, round(output["mask"].shape[1] ** 0.5))
+    away = (output["surface"].transpose(1, 2) - place).norm(dim=2)
+    return {
+        "surface": (away * hit).sum() / hit.sum().clamp_min(1),
+        "mask": functional.binary_cross_entropy_with_logits(output["mask"], hit.float()),
+    }
+
+
+class MorphableObjective(CloudObjective):
     """Registers the shapes (once for a data set), starts the network at their space, teaches it as above."""
 
     def __init__(self, task: Task, network: Network) -> None:
-        super().__init__()
+        super().__init__(task, network, WEIGHTS)
         assert isinstance(network, Morphable)
-        if task.root is None:
-            raise DataError("the morphable network needs the shards' folder, for the true clouds: give --data")
         self.network: Morphable = network
-        unknown = sorted(set(task.settings.weights) - set(WEIGHTS))
-        if unknown:
-            raise SettingsError(f"weights names {unknown[0]!r}; the morphable network's are: {', '.join(WEIGHTS)}")
         strange = [stage.loss for stage in task.settings.stages if stage.loss != "network"]
         if strange:
             raise SettingsError(f'loss {strange[0]!r} is for lin2018; a stage of the morphable network has "network"')
-        self.weights = {**WEIGHTS, **task.settings.weights}
-        self.device = task.place.device
-        shapes = registered(Path(task.root), task.workers)
+        shapes = registered(self.root, task.workers)
         rows = shapes.rows(task.data.names)
         original = np.array([name.endswith("-0") for name in task.data.names]) & task.data.real
         space = shape_space(shapes, rows, original, len(network.shape_basis))
@@ -89,13 +92,10 @@ class MorphableObjective(Objective):
         self.points = torch.from_numpy(shapes.points[rows]).to(self.device)
         self.normals = torch.from_numpy(shapes.normals[rows]).to(self.device)
         self.boxes = torch.from_numpy(shapes.boxes[rows]).to(self.device)
-        self.validation = CloudValidation(task.validation, Path(task.root), network.input_size)
 
     def forward(self, image: Tensor, stage: Stage) -> dict[str, Tensor]:
         """``Morphable.parts``; from the feature on in float32: half of it would blur points by 0.2 % of the length."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not stage.freeze_encoder):
-            maps = self.network.encoder(image)
-        seen = self.network.look(maps)
+        seen = self.network.look(self.network.encoder(image))
         with torch.autocast(image.device.type, enabled=False):
             return self.network.parts(seen)
 
@@ -113,10 +113,9 @@ class MorphableObjective(Objective):
         first = dict(zip(HEADS, output["first"].split(WIDTHS, 1), strict=True))
         for name, value in losses_extras.loss(Prediction(**first), batch.targets).items():
             heads[name] = heads[name] + FIRST * value
-        half = true[:, self.network.landmarks]
-        both = torch.cat([half, half * torch.tensor([1.0, -1.0, 1.0], device=self.device)], 1)
         azimuth, camera = batch.targets.azimuth, batch.targets.camera
-        seen = project(both, rotation(azimuth.cos(), azimuth.sin(), camera), camera)[0]
+        turned = rotation(azimuth.cos(), azimuth.sin(), camera)
+        seen = project(both_sides(true[:, self.network.landmarks]), turned, camera)[0]
         losses = {
             "cells": self.network.find.loss(output["cells"], seen),
             "landmarks": functional.smooth_l1_loss(output["place"], seen, beta=0.02),
@@ -127,33 +126,8 @@ class MorphableObjective(Objective):
         }  # fmt: skip
         if "surface" in output:
             some = true[:, :: max(1, true.shape[1] // SURFACE_POINTS)]
-            losses |= self._surface(output, some, azimuth, camera)
-        total = torch.stack([self.weights[name] * value for name, value in losses.items()]).sum()
-        return {"total": total, **losses}
-
-    def _surface(
-        self, output: dict[str, Tensor], half: Tensor, azimuth: Tensor, camera: Tensor
-    ) -> dict[str, Tensor]:
-        """Losses of what each cell shows: ``surface``, mean distance in the car's frame, and ``mask``, nats."""
-        count = round(output["mask"].shape[1] ** 0.5)
-        both = torch.cat([half, half * torch.tensor([1.0, -1.0, 1.0], device=self.device)], 1)
-        place, hit = shown(both, rotation(azimuth.cos(), azimuth.sin(), camera), camera, count)
-        away = (output["surface"].transpose(1, 2) - place).norm(dim=2)
-        return {
-            "surface": (away * hit).sum() / hit.sum().clamp_min(1),
-            "mask": functional.binary_cross_entropy_with_logits(output["mask"], hit.float()),
-        }
-
-    def validate(self, network: Network, stage: Stage) -> dict[str, float]:
-        """Distances x100, F-scores in per cent and attributes on the validation bodies."""
-        return self.validation.figures(network, self.device)
-
-    def picture(self, network: Network, stage: Stage) -> Tensor | None:
-        """Four validation pictures with the predicted and the true cloud."""
-        batch, prediction = self.validation.predict(network, self.device)[0]
-        assert prediction.points is not None
-        truths = [self.validation.truth(int(shape))[1] for shape in batch.shape[:4]]
-        return cloud_picture(batch.image[:4], [p.numpy() for p in prediction.points[:4]], truths)
+            losses |= surface_loss(output, both_sides(some), turned, camera)
+        return self.weighed(losses)
 
     def finish(self, network: Network) -> dict[str, float]:
         """Scale the expected errors so that, over the validation bodies, they are right on average.

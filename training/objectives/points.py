@@ -13,17 +13,16 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from edge.errors import DataError, SettingsError
+from edge.errors import DataError
 from training import losses_extras, losses_points
 from training.batches import Batch
 from training.data.dataset import load_cloud
 from training.networks.base import Network, Prediction
 from training.networks.shared import Shared
-from training.objectives.base import Objective, Task
+from training.objectives.base import Task
+from training.objectives.clouds import CloudObjective
 from training.objectives.morphable import WEIGHTS as MORPHABLE
-from training.pictures import cloud_picture
 from training.settings import Stage
-from training.validation import CloudValidation, cloud_of
 
 #: Points of each true cloud that are kept; a step looks at some of them (training/losses_points.py).
 CLOUD_POINTS = 8192
@@ -31,33 +30,18 @@ CLOUD_POINTS = 8192
 EXTRAS = {name: MORPHABLE[name] for name in ("azimuth", "offset", "camera", "length", "classes")}
 
 
-class SharedObjective(Objective):
+class SharedObjective(CloudObjective):
     """Losses of the heads and validation of a network with the shared encoder; a subclass adds the shape's loss.
 
     weights: of the parts of the shape's loss; the settings may change them. Those here make it about as much as all
-    heads together at the start. Raises DataError without the shards' folder, where the true clouds are, SettingsError
-    for the weight of a part that there is not.
+    heads together at the start.
     """
 
     weights: dict[str, float]
 
     def __init__(self, task: Task, network: Network) -> None:
-        super().__init__()
+        super().__init__(task, network, {**EXTRAS, **self.weights})
         assert isinstance(network, Shared)
-        if task.root is None:
-            raise DataError(
-                f"the network {task.settings.network} needs the shards' folder, for the true clouds: give --data"
-            )
-        self.network: Shared = network
-        self.device = task.place.device
-        usual = {**EXTRAS, **self.weights}
-        unknown = sorted(set(task.settings.weights) - set(usual))
-        if unknown:
-            raise SettingsError(
-                f"the loss of {task.settings.network} has no part {unknown[0]!r} to weigh; known: {', '.join(usual)}"
-            )
-        self.counted = {**usual, **task.settings.weights}
-        self.validation = CloudValidation(task.validation, Path(task.root), network.input_size)
 
     def forward(self, image: Tensor, stage: Stage) -> dict[str, Tensor]:
         """The prediction's fields by name."""
@@ -68,23 +52,11 @@ class SharedObjective(Objective):
         """Parts of the shape, and those of training.losses_extras; distances in canonical units."""
         prediction = Prediction(**{name: value.float() for name, value in output.items()})
         losses = {**self.shape_loss(prediction, batch, stage), **losses_extras.loss(prediction, batch.targets)}
-        total = torch.stack([self.counted[name] * value for name, value in losses.items()]).sum()
-        return {"total": total, **losses}
+        return self.weighed(losses)
 
     def shape_loss(self, prediction: Prediction, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         """Scalars by name, each in ``weights``. prediction: float32, on the batch's device."""
         raise NotImplementedError
-
-    def validate(self, network: Network, stage: Stage) -> dict[str, float]:
-        """Distances x100, F-scores in per cent and attributes on the validation bodies."""
-        return self.validation.figures(network, self.device)
-
-    def picture(self, network: Network, stage: Stage) -> Tensor | None:
-        """Four validation pictures with the predicted and the true cloud."""
-        batch, prediction = self.validation.predict(network, self.device)[0]
-        rows = range(min(4, len(batch.image)))
-        truths = [self.validation.truth(int(batch.shape[row]))[1] for row in rows]
-        return cloud_picture(batch.image[: len(rows)], [cloud_of(network, prediction, row) for row in rows], truths)
 
 
 class PointsObjective(SharedObjective):
