@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.colour import FILLED, MIRRORED, SEEN
+from edge.pose import Pose
+from edge.runtime.outputs import BodyClass, Length
 from edge.server.app import ServerSettings, create_app
 from edge.server.hub import Hub, State
 from edge.server.serving import Server
@@ -34,9 +37,13 @@ PATIENCE = 60
 
 
 class Stage:
-    """A server whose hub gets five car clouds a second until it is stopped."""
+    """A server whose hub gets five car clouds a second until it is stopped.
 
-    def __init__(self, settings: ServerSettings) -> None:
+    coloured: as from a network that tells the pose: blue where it was seen, half of it, and facts of the car.
+    """
+
+    def __init__(self, settings: ServerSettings, coloured: bool = False) -> None:
+        self.coloured = coloured
         self.hub = Hub()
         self.server = Server(create_app(self.hub, settings), port=0)
         self.server.start()
@@ -52,7 +59,8 @@ class Stage:
         while not self.over.wait(0.2):
             if self.publishing.is_set():
                 count += 1
-                self.hub.publish(result(count, clouds[count % 4]))
+                made = result(count, clouds[count % 4])
+                self.hub.publish(coloured(made) if self.coloured else made)
 
     def close(self) -> None:
         self.over.set()
@@ -61,12 +69,24 @@ class Stage:
         self.server.stop()
 
 
+def coloured(made: Any) -> Any:
+    """A result with colours, marks, pose, length and class."""
+    cloud = made.reconstruction.cloud
+    mark = np.where(cloud.points[:, 1] > 0, SEEN, np.where(cloud.points[:, 2] > 0, MIRRORED, FILLED)).astype(np.uint8)
+    rgb = np.tile(np.array([20, 60, 220], np.uint8), (len(mark), 1))
+    pose = Pose(38.0, 12.0, 0.0, 0.5, 0.5, 0.8, 0.2, 0.9)
+    return made._replace(reconstruction=made.reconstruction._replace(
+        cloud=cloud._replace(rgb=rgb, mark=mark), pose=pose, length=Length(4.4, 0.05),
+        body_class=BodyClass("sedan", 0.7),
+    ))  # fmt: skip
+
+
 @pytest.fixture
 def stage() -> Iterator[Callable[..., Stage]]:
     stages: list[Stage] = []
 
-    def make(**settings: Any) -> Stage:
-        stages.append(Stage(ServerSettings(**settings)))
+    def make(coloured: bool = False, **settings: Any) -> Stage:
+        stages.append(Stage(ServerSettings(**settings), coloured))
         return stages[-1]
 
     yield make
@@ -242,6 +262,25 @@ def test_token_is_asked_for_and_kept_out_of_the_address(stage: Any, visit: Any) 
     assert TOKEN not in other.url and other.problems == []
     other.reload()
     wait_word(other, "live")
+
+
+def test_colours_of_the_picture_and_where_they_are_from(stage: Any, visit: Any) -> None:
+    page = visit(stage(coloured=True).server.url)
+    wait_word(page, "live")
+    wait_for(page, "document.querySelector('#modes [data-mode=camera]').getAttribute('aria-checked') === 'true'")
+    wait_for(page, "!document.getElementById('car-row').hidden")
+    assert page.text_content("#car") == "sedan (70 %), 4.40 ± 0.22 m long, seen from 38° left of the front"
+    page.keyboard.press("f")
+    wait_word(page, "frozen")
+    picture = cv2.imdecode(np.frombuffer(settled_picture(page), np.uint8), cv2.IMREAD_COLOR).astype(int)
+    blue = (picture[..., 0] - picture[..., 2] > 80).mean()
+    assert blue > 0.03, "the picture's own colour is shown"
+    assert page.is_hidden("#marks")
+    page.click("#modes [data-mode=seen]")
+    assert page.locator("#marks li").all_text_contents() == ["seen", "mirrored", "filled"]
+    picture = cv2.imdecode(np.frombuffer(settled_picture(page), np.uint8), cv2.IMREAD_COLOR).astype(int)
+    assert (picture[..., 2] - picture[..., 0] > 60).mean() > 0.005, "what was mirrored is orange"
+    assert page.problems == []
 
 
 def test_what_happens_to_the_stream_is_said_in_words(stage: Any, visit: Any) -> None:
