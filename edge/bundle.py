@@ -14,7 +14,7 @@ FORMAT = "carcloud-bundle"
 FORMAT_VERSION = 2
 #: Bundles that ship with the package.
 SHIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bundles")
-DEFAULT = "lin2018"
+DEFAULT = "morphable"
 
 
 #: The triangles of the output ``vertices``: int32 (F, 3).

@@ -23,7 +23,7 @@ LOCAL_SCHEMES = ("file", "dir", "v4l2", "csi", "synthetic")
 class Settings(NamedTuple):
     """All settings; :data:`FIELDS` says what each means."""
 
-    bundle: str = "lin2018"
+    bundle: str = "morphable"
     source: Optional[str] = None
     backend: str = "auto"
     threads: int = 0

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from edge.bundle import DEFAULT
 from edge.errors import CarcloudError, DataError
 
 
@@ -15,9 +16,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     bundle = commands.add_parser("bundle", help="export a checkpoint", description="Export a run's averaged weights.")
     bundle.add_argument(
-        "--checkpoint", type=Path, default=Path("runs/lin2018/last.pt"), help="made by: python -m training train"
+        "--checkpoint", type=Path, default=Path("runs", DEFAULT, "last.pt"), help="made by: python -m training train"
     )
-    bundle.add_argument("--out", type=Path, default=Path("edge/bundles/lin2018"), help="bundle folder to write")
+    bundle.add_argument("--out", type=Path, default=Path("edge/bundles", DEFAULT), help="bundle folder to write")
     bundle.add_argument("--name", help="name in the manifest (default: that of the folder)")
     bundle.add_argument("--data", type=Path, help="shards, for golden inputs from validation pictures")
     bundle.add_argument(

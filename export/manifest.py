@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import json
+import shlex
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import edge
@@ -43,9 +45,15 @@ class Facts(NamedTuple):
 
 
 def command_of(state: Mapping[str, Any]) -> str:
-    """What was typed to train: as the checkpoint says, else its configuration's name, else the network's."""
+    """What was typed to train: as the checkpoint says, else its configuration's name, else the network's.
+
+    Of absolute paths the last part only: where the folders of one machine are does not concern who gets the bundle.
+    """
     if state.get("command"):
-        return str(state["command"])
+        words = [word.rpartition("=") for word in shlex.split(str(state["command"]))]
+        return shlex.join(
+            f"{flag}{equals}{PurePath(value).name if value.startswith('/') else value}" for flag, equals, value in words
+        )
     config = state.get("config") or f"training/configs/{state['network_name']}.toml"
     return f"python -m training train --config {config}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import NamedTuple
 
 
 class Curve:
@@ -41,6 +42,24 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(handle))
 
 
+class Panel(NamedTuple):
+    """title, which columns with what words, and whether its axis is logarithmic."""
+
+    title: str
+    lines: dict[str, str]
+    log: bool = True
+
+
+#: What may be drawn; a run that has none of a panel's columns is drawn without it.
+PANELS = (
+    Panel("loss", {"train_loss": "training (one batch)", "total": "validation"}),
+    Panel("shape explained by the encoder", {"code_explained": "validation"}, log=False),
+    Panel("distance to the nearest point x 100, validation", {"pred_to_gt": "pred to GT", "gt_to_pred": "GT to pred"}),
+    Panel("F-score, per cent, validation", {"f1": "F@1", "f2": "F@2"}, log=False),
+    Panel("viewing direction, median error in degrees", {"azimuth_error": "azimuth", "elevation_error": "elevation"}),
+)
+
+
 def plot(path: Path, out: Path) -> None:
     """Draw losses and validation figures over samples seen, stages parted by dotted lines, to a PNG."""
     import matplotlib
@@ -50,21 +69,17 @@ def plot(path: Path, out: Path) -> None:
 
     rows = read(path)
     samples = [int(row["samples"]) / 1000 for row in rows]
-    figure, axes = pyplot.subplots(1, 3, figsize=(14, 3.6), constrained_layout=True)
-    for axis, keys, title in (
-        (axes[0], ("code_explained",), "shape explained by the encoder, validation bodies"),
-        (axes[1], ("train_loss", "total"), "loss"),
-        (axes[2], ("pred_to_gt", "gt_to_pred"), "distance to the nearest point x 100, validation"),
-    ):
-        for key in keys:
+    panels = [panel for panel in PANELS if any(row.get(key) for row in rows for key in panel.lines)]
+    size = (4.7 * len(panels), 3.6)
+    figure, axes = pyplot.subplots(1, len(panels), figsize=size, constrained_layout=True, squeeze=False)
+    for axis, panel in zip(axes[0], panels, strict=True):
+        for key, label in panel.lines.items():
             drawn = [(x, float(row[key])) for x, row in zip(samples, rows, strict=True) if row.get(key)]
-            if not drawn:
-                continue
-            label = {"total": "validation", "train_loss": "training (one batch)"}.get(key, key.replace("_to_", " to "))
-            axis.plot(*zip(*drawn, strict=True), label=label, linewidth=1.5)
+            if drawn:
+                axis.plot(*zip(*drawn, strict=True), label=label, linewidth=1.5)
         axis.set_xlabel("thousand samples seen")
-        axis.set_title(title, fontsize=10)
-        if axis is not axes[0]:
+        axis.set_title(panel.title, fontsize=10)
+        if panel.log:
             axis.set_yscale("log")
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_formatter("{x:g}")
@@ -73,7 +88,6 @@ def plot(path: Path, out: Path) -> None:
             if rows[n]["stage"] != rows[n - 1]["stage"]:
                 axis.axvline(samples[n - 1], color="grey", linestyle=":", linewidth=1)
         axis.set_xlim(0, samples[-1])
-        if axis.lines and key in keys[1:]:
-            axis.legend(fontsize=8)
+        axis.legend(fontsize=8)
     figure.savefig(out, dpi=110)
     pyplot.close(figure)

@@ -40,9 +40,19 @@ def test_a_bundle_without_maps_opens_and_keeps_the_order_of_its_outputs() -> Non
     assert bundle.views is None and bundle.grid is None
 
 
-def test_the_shipped_bundle_is_of_this_format() -> None:
-    bundle = load_bundle("lin2018")
-    assert bundle.outputs == {"maps": (1, 8, 4, 128, 128)} and bundle.length_prior == LengthPrior(4.4, 0.4)
+@pytest.mark.parametrize("name", sorted(os.listdir(bundles.SHIPPED)))
+def test_shipped_bundles_open_and_are_small(name: str) -> None:
+    bundle = load_bundle(name)
+    assert bundle.name == name
+    assert sum(entry["bytes"] for entry in bundle.manifest["files"].values()) < 25e6
+
+
+def test_what_the_shipped_bundles_tell() -> None:
+    flagship = load_bundle(bundles.DEFAULT)
+    assert list(flagship.outputs) == ["points", "error", "azimuth", "camera", "length", "classes"]
+    assert flagship.outputs["points"] == (1, 16384, 3) and flagship.views is None
+    founding = load_bundle("lin2018")
+    assert founding.outputs == {"maps": (1, 8, 4, 128, 128)} and founding.length_prior is not None
 
 
 def occupancy(manifest: Dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Dict
 
 import pytest
 
+from edge.bundle import DEFAULT
 from edge.errors import SettingsError
 from edge.settings import FIELDS, Settings, add_arguments, from_options, load_settings, to_json
 
@@ -34,7 +35,7 @@ def test_flags_win_over_environment_over_file_over_default(tmp_path: Any) -> Non
     path = written(tmp_path, {"port": 1, "host": "a", "threads": 1})
     environ = {"CARCLOUD_PORT": "2", "CARCLOUD_HOST": "b"}
     settings = load_settings(path, environ, {"port": 3})
-    assert (settings.port, settings.host, settings.threads, settings.bundle) == (3, "b", 1, "lin2018")
+    assert (settings.port, settings.host, settings.threads, settings.bundle) == (3, "b", 1, DEFAULT)
 
 
 def test_the_environment_may_name_the_file(tmp_path: Any) -> None:

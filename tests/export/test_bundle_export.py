@@ -130,6 +130,10 @@ def test_manifest_says_what_was_measured(bundle: Path) -> None:
 
 def test_training_command_is_the_networks_own() -> None:
     assert command_of({"network_name": "x", "command": "typed"}) == "typed"
+    typed = "python -m training train --config a/b.toml --data /home/me/shards --run='/my data/run'"
+    assert command_of({"network_name": "x", "command": typed}) == (
+        "python -m training train --config a/b.toml --data shards --run=run"
+    )
     assert command_of({"network_name": "x", "config": "a/b.toml"}) == "python -m training train --config a/b.toml"
     assert command_of({"network_name": "x"}).endswith("--config training/configs/x.toml")
 

@@ -15,6 +15,7 @@ from training.objectives.morphable import shown
 
 CAMERA = torch.tensor([[0.2, 0.05, 0.1, -0.2, 0.5, 0.6], [-0.03, -0.1, 0.0, 0.1, 0.2, 0.2]])
 AZIMUTH = torch.tensor([2.1, -0.7])
+DIRECTION = torch.stack([AZIMUTH.cos(), AZIMUTH.sin()], 1)
 
 
 def _heads(azimuth: torch.Tensor) -> torch.Tensor:
@@ -29,7 +30,7 @@ def _heads(azimuth: torch.Tensor) -> torch.Tensor:
 
 def test_projection_is_the_device_s() -> None:
     points = torch.randn(2, 40, 3, generator=torch.Generator().manual_seed(0)) * 0.3
-    turned = rotation(AZIMUTH.cos(), AZIMUTH.sin(), CAMERA)
+    turned = rotation(DIRECTION, CAMERA)
     place, _ = project(points, turned, CAMERA)
     for row in range(2):
         elevation, roll, x, y, log_scale, perspective = CAMERA[row].tolist()
@@ -43,8 +44,8 @@ def test_projection_is_the_device_s() -> None:
 
 def test_the_likely_azimuth_is_the_heads_one() -> None:
     angles = torch.linspace(-3.1, 3.1, 50)
-    cosine, sine = likely_azimuth(_heads(angles))
-    turned = torch.atan2(sine, cosine) - angles
+    direction = likely_azimuth(_heads(angles))
+    turned = torch.atan2(direction[:, 1], direction[:, 0]) - angles
     assert torch.atan2(turned.sin(), turned.cos()).abs().max() < np.radians(0.1)
 
 
@@ -54,7 +55,7 @@ def test_displacements_in_the_picture_s_plane_come_back() -> None:
     moves = torch.randn(2, 16, 3, generator=generator) * 0.02
     mirror = torch.tensor([1.0, -1.0, 1.0])
     cars = landmarks + moves
-    turned = rotation(AZIMUTH.cos(), AZIMUTH.sin(), CAMERA)
+    turned = rotation(DIRECTION, CAMERA)
     place, _ = project(torch.cat([cars, cars * mirror], 1), turned, CAMERA)
     told = displaced(place, expected(landmarks, _heads(AZIMUTH), CAMERA))
     assert told.shape == (2, 6 * 16 + 9)
@@ -92,7 +93,7 @@ def test_rows_are_spread() -> None:
 @pytest.mark.parametrize("front", [0.2, -0.2])
 def test_a_cell_shows_what_is_in_front(front: float) -> None:
     camera = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
-    turned = rotation(torch.tensor([1.0]), torch.tensor([0.0]), camera)  # from before the nose
+    turned = rotation(torch.tensor([[1.0, 0.0]]), camera)  # from before the nose
     points = torch.tensor([[[front, 0.05, 0.05], [-0.5, 0.05, 0.05], [0.0, 5.0, 0.0]]])
     place, hit = shown(points, turned, camera, 8)
     assert hit.sum() == 1  # the third is beyond the crop

@@ -13,6 +13,7 @@ import math
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor
 
 from training.networks.base import BINS
@@ -21,29 +22,50 @@ from training.networks.base import BINS
 LARGE = 10.0
 
 
-def rotation(cosine: Tensor, sine: Tensor, camera: Tensor) -> Tensor:
+#: Cosine and sine of each bin's centre, and how they change with an offset of one bin: (2 BINS, 2).
+_CENTRES = torch.arange(BINS) * (2 * math.pi / BINS)
+_DIRECTIONS = torch.cat([
+    torch.stack([_CENTRES.cos(), _CENTRES.sin()], 1),
+    torch.stack([-_CENTRES.sin(), _CENTRES.cos()], 1) * (2 * math.pi / BINS),
+])  # fmt: skip
+# Rotations as linear functions of cosines and sines: three small products in place of forty single ones, each of which
+# a Nano launches (docs/estimate.md). Rows: numbers of the matrix; columns: what they are multiplied with.
+#: Elevation and roll, and either a quarter of a turn ahead, from a camera: sines of these are sines and cosines.
+_ANGLES = torch.zeros(4, 6)
+_ANGLES[[0, 1], 0] = _ANGLES[[2, 3], 1] = 1.0
+_QUARTERS = torch.tensor([0.0, 0.5, 0.0, 0.5]) * math.pi
+#: (sin e, cos e, sin r, cos r) to roll [[cos r, -sin r, 0], [sin r, cos r, 0], [0, 0, 1]], then to tilt
+#: [[1, 0, 0], [0, sin e, -cos e], [0, -cos e, -sin e]].
+_TILTS = torch.zeros(18, 4)
+_TILTS[[0, 4], 3] = _TILTS[3, 2] = _TILTS[13, 0] = 1.0
+_TILTS[1, 2] = _TILTS[17, 0] = _TILTS[14, 1] = _TILTS[16, 1] = -1.0
+_TILTS_REST = torch.zeros(18)
+_TILTS_REST[[8, 9]] = 1.0
+#: (cos a, sin a) to [[-sin a, cos a, 0], [cos a, sin a, 0], [0, 0, 1]]: to the right, towards the camera, up.
+_TURN = torch.zeros(9, 2)
+_TURN[[1, 3], 0] = _TURN[4, 1] = 1.0
+_TURN[0, 1] = -1.0
+_TURN_REST = torch.zeros(9)
+_TURN_REST[8] = 1.0
+
+
+def rotation(direction: Tensor, camera: Tensor) -> Tensor:
     """Canonical to camera frame (B, 3, 3), rows right, down, forward; as ``edge.pose.Pose.rotation``.
 
-    cosine, sine: (B,) of the azimuth. camera: (B, 6), edge.pose.CAMERA.
+    direction: (B, 2), cosine and sine of the azimuth. camera: (B, 6), edge.pose.CAMERA.
     """
-    up, level = camera[:, 0].sin(), camera[:, 0].cos()
-    x, y, z = level * cosine, level * sine, up  # from the car to the camera
-    nothing = torch.zeros_like(x)
-    right = torch.stack([-sine, cosine, nothing], 1)
-    down = torch.stack([z * cosine, z * sine, -(x * cosine + y * sine)], 1)
-    turn, straight = camera[:, 1:2].sin(), camera[:, 1:2].cos()
-    forward = torch.stack([-x, -y, -z], 1)
-    return torch.stack([straight * right - turn * down, turn * right + straight * down, forward], 1)
+    angles, quarters, tilts, rest, turn, turn_rest = (
+        part.to(camera) for part in (_ANGLES, _QUARTERS, _TILTS, _TILTS_REST, _TURN, _TURN_REST)
+    )
+    told = functional.linear(functional.linear(camera, angles, quarters).sin(), tilts, rest).unflatten(1, (2, 3, 3))
+    return told[:, 0] @ told[:, 1] @ functional.linear(direction, turn, turn_rest).unflatten(1, (3, 3))
 
 
-def likely_azimuth(azimuth: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine (B,) of the mean direction under the bins (B, 2 * BINS), each with its offset."""
-    centres = torch.arange(BINS, device=azimuth.device) * (2 * math.pi / BINS)
-    chance, offset = azimuth[:, :BINS].softmax(1), azimuth[:, BINS:].clamp(-0.75, 0.75) * (2 * math.pi / BINS)
-    x = (chance * (centres.cos() - offset * centres.sin())).sum(1)
-    y = (chance * (centres.sin() + offset * centres.cos())).sum(1)
-    length = (x * x + y * y + 1e-6).sqrt()
-    return x / length, y / length
+def likely_azimuth(azimuth: Tensor) -> Tensor:
+    """Cosine and sine (B, 2) of the mean direction under the bins (B, 2 * BINS), each with its offset."""
+    chance, offset = azimuth[:, :BINS].softmax(1), azimuth[:, BINS:].clamp(-0.75, 0.75)
+    mean = torch.cat([chance, chance * offset], 1) @ _DIRECTIONS.to(azimuth)
+    return mean / (mean.square().sum(1, keepdim=True) + 1e-6).sqrt()
 
 
 def both_sides(left: Tensor) -> Tensor:
@@ -79,7 +101,7 @@ def expected(landmarks: Tensor, azimuth: Tensor, camera: Tensor) -> Expected:
     """landmarks: (L, 3) of the mean car, left half. azimuth, camera: as in a Prediction; their gradient ends here,
     since the pose has its own truth to learn from."""
     camera = camera.detach()
-    turned = rotation(*likely_azimuth(azimuth.detach()), camera)
+    turned = rotation(likely_azimuth(azimuth.detach()), camera)
     place, scale = project(both_sides(landmarks), turned, camera)
     return Expected(place, scale, turned)
 

@@ -114,7 +114,7 @@ class MorphableObjective(CloudObjective):
         for name, value in losses_extras.loss(Prediction(**first), batch.targets).items():
             heads[name] = heads[name] + FIRST * value
         azimuth, camera = batch.targets.azimuth, batch.targets.camera
-        turned = rotation(azimuth.cos(), azimuth.sin(), camera)
+        turned = rotation(torch.stack([azimuth.cos(), azimuth.sin()], 1), camera)
         seen = project(both_sides(true[:, self.network.landmarks]), turned, camera)[0]
         losses = {
             "cells": self.network.find.loss(output["cells"], seen),
