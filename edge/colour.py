@@ -15,8 +15,10 @@ SURFACE, POINTS, FINEST, CELLS = 1.75, 1.5, 0.01, 256
 TOLERANCE, STEEP = 0.03, 2.5
 #: Crop coordinates beyond which no depth is kept: a stray point must not make the cells coarse.
 REACH = 2.0
-#: Edges of the filling pyramid's cells, canonical units; the last one holds everything.
-PYRAMID = (0.03, 0.06, 0.12, 0.25, 0.5, 4.0)
+#: Filling. Distances along the car, across it and upwards count so much: what is as high has more likely the colour
+#: (sills, doors, windows and roof run along a car). Below SOFT, scaled, all sources count the same. One colour is
+#: made for each cell of edge FILL, scaled, or wider if there were more than FILL_CELLS in a row; from SOURCES points.
+STRETCH, SOFT, FILL, FILL_CELLS, SOURCES = (0.5, 1.0, 1.6), 0.02, 0.03, 48, 384
 
 
 class Depths(NamedTuple):
@@ -40,8 +42,8 @@ def colour(cloud: Cloud, pose: Pose, square: Tuple[int, int, int], image_bgr: np
     coordinates refer to. image_bgr: (H, W, 3) uint8, the whole picture.
 
     SEEN: the point lies in the picture and nothing hides it. MIRRORED: it is hidden, but its mirror image at
-    (x, -y, z) is not, and a car is symmetrical: it takes the colour from there. FILLED: neither is seen; it takes the
-    mean of the points near by of the first two kinds, in the space folded at the plane of symmetry.
+    (x, -y, z) is not, and a car is symmetrical: it takes the colour from there. FILLED: neither is seen; it takes a
+    mean of the points of the first two kinds, the nearer the more, in the space folded at the plane of symmetry.
 
     Hidden is what lies behind a z-buffer of the points themselves, with more tolerance where the surface is steep, as
     in shadow maps (Williams 1978). Filling takes the finest cell of a pyramid that holds a colour, which is the "pull"
@@ -144,38 +146,26 @@ def _within(index: np.ndarray, columns: int, rows: int) -> np.ndarray:
 
 
 def fill(points: np.ndarray, rgb: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Colours (M, 3) uint8 for the M points that are not ``known``: means of the known ones near by.
+    """Colours (M, 3) uint8 for the M points that are not ``known``: means of the known ones, the nearer the more.
 
     points: (N, 3). rgb: (N, 3) uint8, read where known. known: (N,) bool, at least one of them True.
-    Near by is in the space folded at y = 0: what is on one side of a car is on the other.
+    Near is meant in the space folded at y = 0: what is on one side of a car is on the other.
     """
-    folded = np.stack([points[:, 0], np.abs(points[:, 1]), points[:, 2]])
-    folded -= folded.min(1)[:, None]
-    top = folded.max(1)
-    wanted = np.flatnonzero(~known)
-    colours, sources = rgb[known].astype(np.float64), folded[:, known]
-    result = np.zeros((len(points), 3), np.uint8)
-    for edge in PYRAMID:
-        size = (top / edge).astype(np.intp) + 1
-        count = int(size.prod())
-        if count > 4 * len(points) + 1000:  # stray points: these cells would be more than points by far
-            continue
-        cells = _cell(sources, edge, size)
-        weight = np.bincount(cells, minlength=count)
-        total = np.stack([np.bincount(cells, colours[:, c], count) for c in range(3)], 1)
-        mean = total / np.maximum(weight, 1)[:, None]
-        cells = _cell(folded[:, wanted], edge, size)
-        there = weight[cells] > 0
-        result[wanted[there]] = np.rint(mean[cells[there]]).astype(np.uint8)
-        wanted = wanted[~there]
-        if not len(wanted):
-            break
-    else:
-        result[wanted] = np.rint(colours.mean(0)).astype(np.uint8)
-    return result[~known]
-
-
-def _cell(points: np.ndarray, edge: float, size: np.ndarray) -> np.ndarray:
-    """Number (M,) of the cell of each point (3, M)."""
-    index = np.minimum((points / np.float32(edge)).astype(np.intp), size[:, None] - 1)
-    return (index[0] * size[1] + index[1]) * size[2] + index[2]
+    folded = np.stack([points[:, 0], np.abs(points[:, 1]), points[:, 2]], 1) * np.array(STRETCH, np.float32)
+    there = np.flatnonzero(known)
+    there = there[np.linspace(0, len(there) - 1, min(SOURCES, len(there))).astype(np.intp)]
+    wanted = folded[~known]
+    if not len(wanted):
+        return np.zeros((0, 3), np.uint8)
+    # Many points share a cell, and the colours are smooth: one for each cell, at the mean of its points.
+    low = wanted.min(0)
+    edge = max(FILL, float((wanted.max(0) - low).max()) / FILL_CELLS)
+    index = ((wanted - low) / np.float32(edge)).astype(np.intp)
+    number = (index[:, 0] * (FILL_CELLS + 1) + index[:, 1]) * (FILL_CELLS + 1) + index[:, 2]
+    _, cell, count = np.unique(number, return_inverse=True, return_counts=True)
+    cell = cell.reshape(-1)
+    centre = np.stack([np.bincount(cell, wanted[:, axis]) for axis in range(3)], 1) / count[:, None]
+    away = (np.square(centre)[:, None].sum(2) + np.square(folded[there]).sum(1)) - 2 * centre.dot(folded[there].T)
+    weight = 1 / np.square(np.maximum(away, 0) + SOFT ** 2)
+    colours = weight.dot(rgb[there].astype(np.float64)) / weight.sum(1)[:, None]
+    return np.rint(colours).astype(np.uint8)[cell]

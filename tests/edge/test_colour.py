@@ -6,7 +6,7 @@ from typing import Tuple
 import numpy as np
 import pytest
 
-from edge.colour import PYRAMID, colour, fill
+from edge.colour import colour, fill
 from edge.geometry import FILLED, MIRRORED, SEEN, Cloud
 from edge.pose import Pose, project, to_pixels
 
@@ -132,9 +132,27 @@ def test_filling_takes_the_nearest_colours_and_folds_the_sides() -> None:
 
 def test_filling_far_from_everything_takes_the_mean() -> None:
     points = np.zeros((3, 3), np.float32)
-    points[2] = 10 * PYRAMID[-1]
+    points[2] = 40
     rgb = np.array([[10, 0, 0], [30, 0, 0], [0, 0, 0]], np.uint8)
     assert fill(points, rgb, np.array([True, True, False])).tolist() == [[20, 0, 0]]
+
+
+def test_filling_is_smooth() -> None:
+    random = np.random.RandomState(0)
+    points = random.uniform(-0.5, 0.5, (4000, 3)).astype(np.float32) * np.array([1, 0.4, 0.3], np.float32)
+    points[:, 1] = 0.2  # a side
+    known = np.abs(points[:, 0]) > 0.45
+    rgb = np.where(points[:, :1] > 0, RED, BLUE).astype(np.uint8)
+    red = fill(points, rgb, known)[:, 0].astype(float)
+    x = points[~known, 0]
+    assert red[x > 0.4].mean() > 200 and red[x < -0.4].mean() < 55
+    means = [red[(x >= low) & (x < low + 0.05)].mean() for low in np.arange(-0.45, 0.4, 0.05)]
+    assert (np.diff(means) > -8).all() and np.diff(means).max() < 60
+
+
+def test_filling_of_nothing() -> None:
+    points = np.zeros((2, 3), np.float32)
+    assert fill(points, np.zeros((2, 3), np.uint8), np.array([True, True])).shape == (0, 3)
 
 
 def test_it_does_not_hold_up_the_stream() -> None:
