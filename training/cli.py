@@ -23,6 +23,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     train.add_argument("--data", type=Path, default=Path("data/shards"), help="shards made by: python -m training data")
     train.add_argument("--run", dest="run_folder", type=Path, help="run folder (default: runs/NAME-OF-CONFIG)")
+    train.add_argument(
+        "--start", type=Path, metavar="CHECKPOINT", help="begin at the averaged weights of another run's last.pt"
+    )
     train.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
     train.add_argument("--workers", type=int, default=2, help="processes that prepare what is needed (default: 2)")
     train.add_argument("--print-config", action="store_true", help="print the settings and stop")
@@ -56,8 +59,9 @@ def run_train(options: argparse.Namespace) -> int:
     try:
         trainer = Trainer(settings, data, validation, run, place, options.data, options.workers, command_line())
         resumed = trainer.resume()
+        new = trainer.start_from(options.start) if options.start and not resumed else []
         if place.first:
-            write_record(run, settings, options.data, command_line())
+            write_record(run, settings, options.data, command_line(), options.start)
             total = sum(stage.iterations for stage in settings.stages)
             print(
                 f"{len(data.images)} pictures of {len(data.names)} training shapes, {len(validation.images)} for "
@@ -65,6 +69,8 @@ def run_train(options: argparse.Namespace) -> int:
                 f"{run}/last.pt every {settings.checkpoint_seconds:.0f} s",
                 flush=True,
             )
+            if new:
+                print(f"not in {options.start}, so begun anew: {', '.join(new)}", flush=True)
         figures = trainer.train()
     finally:
         distributed.stop(place)

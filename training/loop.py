@@ -116,6 +116,30 @@ class Trainer:
         self.best, self.since, self.ended = state["best"], state["since"], list(state["ended"])
         return True
 
+    def start_from(self, path: Path) -> list[str]:
+        """Begin at the averaged weights of another run of the same network; names of what that has not.
+
+        What is new here keeps the weights it starts with. Raises DataError for a checkpoint that cannot be read,
+        SettingsError for one of another network, or with weights that this one has no place for.
+        """
+        state = checkpoint.load(path)
+        if state["network_name"] != self.settings.network:
+            raise SettingsError(
+                f"{path} is of the network {state['network_name']}, the settings are for {self.settings.network}; "
+                "start from a run of the same network"
+            )
+        given, own = state["training_average"], self.network.state_dict()
+        for name, value in given.items():
+            if name not in own or own[name].shape != value.shape:
+                has = "nothing" if name not in own else str(tuple(own[name].shape))
+                raise SettingsError(
+                    f"{path} has weights {name} {tuple(value.shape)}, for which these settings have {has}; "
+                    "give the arguments of that run, or more of them"
+                )
+        self.network.load_state_dict(given, strict=False)
+        self.average.load_state_dict(self.network.state_dict())
+        return sorted(set(own) - set(given))
+
     def save(self, average: nn.Module | None = None) -> None:
         """Write ``last.pt``. average: what is exported, if it is not the running average itself."""
         checkpoint.save(

@@ -31,8 +31,9 @@ def command_line() -> str:
     return shlex.join(["python", "-m", "training", *sys.argv[1:]])
 
 
-def write_record(run: Path, settings: Settings, data: Path, command: str) -> None:
-    """Write ``run.json``: command, settings, version and commit, data set, packages, machine."""
+def write_record(run: Path, settings: Settings, data: Path, command: str, start: Path | None = None) -> None:
+    """Write ``run.json``: command, settings, version and commit, data set, packages, machine; and the hash of the
+    checkpoint that it started from, if that is still there."""
     index = read_index(data)
     record: dict[str, Any] = {
         "command": command, "settings": dataclasses.asdict(settings), "carcloud": edge.__version__,
@@ -43,6 +44,8 @@ def write_record(run: Path, settings: Settings, data: Path, command: str) -> Non
         "packages": {name: _version(name) for name in PACKAGES}, "python": platform.python_version(),
         "machine": {"processor": platform.machine(), "threads": torch.get_num_threads(), "gpu": _gpu()},
     }  # fmt: skip
+    if start is not None and start.is_file():
+        record["start_sha256"] = sha256_file(str(start))
     write_json(run / "run.json", record)
 
 

@@ -26,6 +26,8 @@ from training.morphable.register import PROPORTIONS
 from training.morphable.space import ShapeSpace
 from training.networks import build
 from training.networks.cost import count
+from training.networks.encoder import Features
+from training.networks.finder import Finder
 from training.networks.morphable import ERROR_RANGE, Morphable
 from training.objectives import Task, build_objective
 from training.objectives.morphable import WEIGHTS
@@ -110,6 +112,32 @@ def test_statistics_rest_when_pretrained_or_asked_for() -> None:
     assert not moves(pretrained=True) and moves(pretrained=True, freeze_statistics=False)
 
 
+MORE = {**SMALL, "surface": True, "offsets": True, "blocks": 2}
+
+
+def test_offsets_move_a_landmark_within_its_cell() -> None:
+    finder = Finder(8, 16, offsets=True, blocks=1).eval()
+    maps = Features(torch.randn(1, 40, 8, 8), torch.randn(1, 112, 4, 4), torch.randn(1, 320, 2, 2))
+    given = maps, torch.randn(1, 16), torch.zeros(1, 6), torch.zeros(1, 128, 2)
+    assert finder.offset is not None
+    with torch.no_grad():
+        before = finder(*given)
+        finder.offset.bias[6:8] = torch.tensor([0.05, -0.02])  # of the fourth landmark
+        after = finder(*given)
+    moved = (after.place - before.place)[0]
+    assert torch.allclose(moved[3], torch.tensor([0.05, -0.02]), atol=1e-6)
+    assert float(moved.abs().sum()) == pytest.approx(0.07, abs=1e-5) and torch.equal(after.spread, before.spread)
+
+
+def test_a_network_with_more_layers_begins_as_the_smaller_one() -> None:
+    torch.manual_seed(0)
+    small, large = build("morphable", **{**SMALL, "surface": True}).eval(), build("morphable", **MORE).eval()
+    assert large.load_state_dict(small.state_dict(), strict=False).unexpected_keys == []
+    picture = torch.randn(1, 3, 64, 64)
+    for name, value in predict(small, picture).items():
+        assert torch.allclose(predict(large, picture)[name], value, atol=1e-5), name
+
+
 # --- what it is taught --------------------------------------------------------------------------------------------
 
 
@@ -143,9 +171,12 @@ def trainer(run: Path, root: Path, data: tuple[CarDataset, CarDataset], made: Se
     return Trainer(made, *data, run, PLACE, root, 1, "a command")
 
 
-@pytest.mark.parametrize("surface", [False, True])
-def test_the_loss_falls(tmp_path: Path, root: Path, data: tuple[CarDataset, CarDataset], surface: bool) -> None:
-    run = trainer(tmp_path, root, data, settings(15, 3e-3, arguments={**SMALL, "surface": surface}))
+@pytest.mark.parametrize("arguments", [SMALL, MORE])
+def test_the_loss_falls(
+    tmp_path: Path, root: Path, data: tuple[CarDataset, CarDataset], arguments: dict[str, Any]
+) -> None:
+    surface = "surface" in arguments
+    run = trainer(tmp_path, root, data, settings(15, 3e-3, arguments=arguments))
     losses: list[dict[str, float]] = []
     module = run.objective.train()
     for done in range(15):  # one batch again and again: others have other cars, and losses of their own
@@ -262,3 +293,23 @@ def test_what_it_cannot_do_without_is_asked_for(data: tuple[CarDataset, CarDatas
         build_objective(Task(settings(), *data, None, PLACE))
     with pytest.raises(SettingsError, match="network morphable takes no 'depth'; its arguments are: image_size"):
         build_objective(Task(settings(arguments={"depth": 3}), *data, root, PLACE))
+
+
+def test_a_run_starts_from_another_one_s_weights(
+    tmp_path: Path, root: Path, data: tuple[CarDataset, CarDataset]
+) -> None:
+    first = trainer(tmp_path / "first", root, data, settings(2, arguments={**SMALL, "surface": True}))
+    first.train()
+    start = tmp_path / "first" / "last.pt"
+    second = trainer(tmp_path / "second", root, data, settings(arguments=MORE, seed=5))
+    new = second.start_from(start)
+    assert "find.offset.weight" in new and "find.last.2.first.weight" in new and "lift.0.bias" not in new
+    for name, value in first.average.state_dict().items():
+        assert torch.equal(second.network.state_dict()[name], value), name
+        assert torch.equal(second.average.state_dict()[name], second.network.state_dict()[name])
+    assert second.step == 0
+    with pytest.raises(SettingsError, match="find.offset.weight .* for which these settings have nothing"):
+        second.save()
+        trainer(tmp_path / "third", root, data, settings()).start_from(tmp_path / "second" / "last.pt")
+    with pytest.raises(DataError, match="no checkpoint at"):
+        second.start_from(tmp_path / "none.pt")

@@ -33,6 +33,11 @@ def test_a_record_says_all_that_a_run_can_be_repeated_with(tmp_path: Path) -> No
     assert found["carcloud"] == edge.__version__ and found["machine"]["threads"] == torch.get_num_threads()
     assert found["packages"]["numpy"] == numpy.__version__ and all(found["packages"].values()), "each is installed"
     assert found["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert "start_sha256" not in found
+    (tmp_path / "start.pt").write_bytes(b"weights")
+    record.write_record(tmp_path, SETTINGS, tmp_path, "again", tmp_path / "start.pt")
+    again = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert again["start_sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert not list(tmp_path.glob("*.part")) and not list(tmp_path.glob("*.tmp"))
 
 

@@ -30,6 +30,20 @@ class Found(NamedTuple):
     pooled: Tensor | None = None
 
 
+class Mixed(nn.Module):
+    """What is around a cell, mixed into it: a residual block (He et al., CVPR 2016) that begins as nothing."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        return functional.relu6(feature + self.second(functional.relu6(self.first(feature))))
+
+
 class Finder(nn.Module):
     """Where the landmarks are seen: a map of likelihoods for each, near where it is expected; the mean place under it.
 
@@ -41,20 +55,29 @@ class Finder(nn.Module):
     a car is depends on where the camera stands.
 
     surface: whether every cell also tells which place of the car it shows, as in Wang et al., "Normalized object
-    coordinate space", CVPR 2019.
+    coordinate space", CVPR 2019. offsets: whether every cell also tells how far from its centre each landmark is
+    (Papandreou et al., "Towards accurate multi-person pose estimation in the wild", CVPR 2017): a cell is eight pixels
+    wide. blocks: residual blocks before all that, every second one with steps of two cells.
     """
 
     grid: Tensor
 
-    def __init__(self, cells: int, hidden: int, surface: bool = False) -> None:
+    def __init__(
+        self, cells: int, hidden: int, surface: bool = False, offsets: bool = False, blocks: int = 0
+    ) -> None:
         super().__init__()
         self.surface = nn.Conv2d(CHANNELS, 4, 1) if surface else None
+        self.offset = nn.Conv2d(CHANNELS, 2 * 2 * LANDMARKS, 1) if offsets else None
+        if self.offset is not None:
+            nn.init.zeros_(self.offset.weight)
+            nn.init.zeros_(self.offset.bias)
         self.cells = cells
         self.squeeze = nn.Conv2d(COARSE, 64, 1)
         self.middle = nn.Conv2d(FINE + 64, CHANNELS, 3, padding=1)
         self.top = nn.Conv2d(FINEST + CHANNELS, CHANNELS, 3, padding=1)
         self.where = nn.Conv2d(2, CHANNELS, 1, bias=False)
-        self.last = nn.Sequential(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), nn.ReLU6())
+        mixed = [Mixed(CHANNELS, 1 + number % 2) for number in range(blocks)]
+        self.last = nn.Sequential(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), nn.ReLU6(), *mixed)
         self.context = nn.Linear(hidden, 4 * CHANNELS)
         nn.init.normal_(self.context.weight, std=0.01)
         nn.init.zeros_(self.context.bias)
@@ -81,6 +104,7 @@ class Finder(nn.Module):
         top = self.last(functional.relu6((top + self.where(away)) * (1 + gains[:, CHANNELS:]) + biases[:, CHANNELS:]))
         heat = self.heat(top).float().flatten(2)
         shown = None if self.surface is None else self.surface(top).float().flatten(2)
+        offset = None if self.offset is None else self.offset(top).float().flatten(2).unflatten(1, (2 * LANDMARKS, 2))
         with torch.autocast(top.device.type, enabled=False):  # half precision would move places by a quarter pixel
             # The square of the distance to the expected place, less what is the same in every cell.
             inside = expected.float().clamp(-1.0, 1.0)
@@ -89,6 +113,8 @@ class Finder(nn.Module):
             moments = likelihood @ self.grid
             place = moments[..., :2]
             spread = moments[..., 2] - place.square().sum(2)
+            if offset is not None:
+                place = place + (likelihood[:, :, None] * offset).sum(3)
             if shown is None:
                 return Found(place, spread, logits)
             surface, mask = shown[:, :3], shown[:, 3]

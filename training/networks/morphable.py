@@ -41,7 +41,7 @@ class Morphable(Network):
     components: of the shape space. hidden: width of the two hidden layers. dropout: between them, in training.
     freeze_statistics: whether the encoder's batch normalisations keep the statistics they start with; None: if it is
         pretrained, whose statistics are worth keeping.
-    surface: whether each cell of the Finder also tells which place of the car it shows.
+    surface, offsets, blocks: of the Finder; a network with more of these can start from one with fewer.
     """
 
     source = "Blanz, Vetter, SIGGRAPH 1999; Tran et al., CVPR 2017; encoder EfficientNet-Lite0"
@@ -51,6 +51,7 @@ class Morphable(Network):
     def __init__(
         self, image_size: int = 128, pretrained: bool = True, components: int = 80, hidden: int = 512,
         dropout: float = 0.2, points: int = POINTS, freeze_statistics: bool | None = None, surface: bool = False,
+        offsets: bool = False, blocks: int = 0,
     ) -> None:
         super().__init__()
         self.input_size = image_size
@@ -62,7 +63,7 @@ class Morphable(Network):
         sides = [image_size // stride // pool for stride, pool in zip((32, 16), self.pools, strict=True)]
         width = sum(kept * side * side for kept, side in zip(KEPT, sides, strict=True))
         self.view = nn.Sequential(nn.Linear(width, hidden), nn.ReLU6(), nn.Dropout(dropout))
-        self.find = Finder(image_size // 8, hidden, surface)
+        self.find = Finder(image_size // 8, hidden, surface, offsets, blocks)
         self.beyond = nn.Linear(hidden, 2 * 2 * LANDMARKS)
         nn.init.zeros_(self.beyond.weight)
         nn.init.zeros_(self.beyond.bias)
