@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as functional
+from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from training.morphable.register import PROPORTIONS
@@ -93,6 +94,27 @@ class Morphable(Network):
             self.shape_basis[: len(basis)].copy_(basis)
             self.landmarks.copy_(torch.from_numpy(spread_rows(space.mean, LANDMARKS)))
             self.box.bias.copy_(torch.from_numpy(np.log(boxes[:, 1:] / PROPORTIONS[1:]).mean(0).astype(np.float32)))
+
+    def mean_half(self) -> np.ndarray:
+        """Left half (N, 3) of the mean car in its usual box, canonical."""
+        usual = torch.cat([torch.ones(1, device=self.box.bias.device), self.box.bias.detach().exp()])
+        return (self.shape_mean.detach() * usual).cpu().numpy()
+
+    @torch.no_grad()
+    def respace(self, weights: csr_matrix) -> None:
+        """Replace every point of the left half by a weighted mean (N, N) of all; landmarks must be means of themselves
+        alone, because they are what is looked for in pictures."""
+        components, points = len(self.shape_basis), len(self.shape_mean)
+
+        def mixed(values: Tensor) -> Tensor:
+            """The same of values with a row for each point."""
+            return torch.from_numpy(weights @ values.cpu().double().numpy()).to(values)
+
+        self.shape_mean.copy_(mixed(self.shape_mean))
+        basis = self.shape_basis.unflatten(1, (points, 3)).transpose(0, 1).flatten(1)
+        self.shape_basis.copy_(mixed(basis).unflatten(1, (components, 3)).transpose(0, 1).flatten(1))
+        self.error_mean.copy_(mixed(self.error_mean[:, None])[:, 0])
+        self.error_basis.copy_(mixed(self.error_basis.T).T)
 
     def look(self, maps: Features) -> dict[str, Tensor]:
         """From the encoder's features: all that was ``told`` of the shape, (B, X); the first pose, ``first`` (B, 66);

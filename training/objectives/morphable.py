@@ -18,6 +18,7 @@ from training.batches import Batch
 from training.morphable.register import PROPORTIONS
 from training.morphable.registered import registered
 from training.morphable.space import shape_space
+from training.morphable.spacing import even_weights
 from training.networks.base import Network, Prediction
 from training.networks.extras import WIDTHS
 from training.networks.lifting import both_sides, project, rotation
@@ -89,6 +90,7 @@ class MorphableObjective(CloudObjective):
         original = np.array([name.endswith("-0") for name in task.data.names]) & task.data.real
         space = shape_space(shapes, rows, original, len(network.shape_basis))
         network.start_from(space, shapes.boxes[rows])
+        self.template_normals = shapes.normals[shapes.rows([shapes.template])[0]].astype(np.float64)
         self.points = torch.from_numpy(shapes.points[rows]).to(self.device)
         self.normals = torch.from_numpy(shapes.normals[rows]).to(self.device)
         self.boxes = torch.from_numpy(shapes.boxes[rows]).to(self.device)
@@ -130,11 +132,12 @@ class MorphableObjective(CloudObjective):
         return self.weighed(losses)
 
     def finish(self, network: Network) -> dict[str, float]:
-        """Scale the expected errors so that, over the validation bodies, they are right on average.
-
-        On the cars it was taught a network errs less than on new ones; its own estimate knows only the former.
+        """Space the points evenly over the mean car, then scale the expected errors so that, over the validation
+        bodies, they are right on average: on the cars it was taught a network errs less than on new ones, and its own
+        estimate knows only the former.
         """
         assert isinstance(network, Morphable)
+        network.respace(even_weights(network.mean_half(), self.template_normals, network.landmarks.cpu().numpy()))
         expected, found = [], []
         for batch, prediction in self.validation.predict(network, self.device):
             assert prediction.points is not None and prediction.error is not None
