@@ -246,9 +246,12 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path, root: Path, data: tupl
             for name in "ab"]  # fmt: skip
     assert rows[0] == rows[1] and [row["step"] for row in rows[0]] == ["3", "6"]
     assert float(rows[0][0]["score"]) > 0 and float(rows[0][1]["train_plane"]) > 0
-    # What is exported has its errors scaled; what training goes on with has not.
-    scaled, plain = straight["average"], straight["training_average"]
-    assert [name for name in scaled if not torch.equal(scaled[name], plain[name])] == ["error_mean"]
+    # What is exported has its points spaced and its errors scaled; what training goes on with has not.
+    final, plain = straight["average"], straight["training_average"]
+    changed = [name for name in final if not torch.equal(final[name], plain[name])]
+    assert sorted(changed) == ["error_basis", "error_mean", "shape_basis", "shape_mean"]
+    sought = plain["landmarks"]
+    assert torch.allclose(final["shape_mean"][sought], plain["shape_mean"][sought], atol=1e-6)
 
 
 def test_half_precision_stays_near_the_whole(root: Path, data: tuple[CarDataset, CarDataset], tmp_path: Path) -> None:
@@ -308,7 +311,7 @@ def test_a_run_starts_from_another_one_s_weights(
         assert torch.equal(second.network.state_dict()[name], value), name
         assert torch.equal(second.average.state_dict()[name], second.network.state_dict()[name])
     assert second.step == 0
-    with pytest.raises(SettingsError, match="find.offset.weight .* for which these settings have nothing"):
+    with pytest.raises(SettingsError, match="has weights find.* for which these settings have nothing"):
         second.save()
         trainer(tmp_path / "third", root, data, settings()).start_from(tmp_path / "second" / "last.pt")
     with pytest.raises(DataError, match="no checkpoint at"):
