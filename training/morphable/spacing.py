@@ -15,7 +15,9 @@ from scipy.spatial import cKDTree
 #: How far apart two opposite normals put two points, canonical units: a skin's two sides are two surfaces.
 FACING = 0.05
 #: Neighbours that push a point away; those it is a mean of.
-PUSHING, MEAN = 14, 10
+PUSHING, MEAN = 14, 20
+#: Times the weights are tilted towards their place.
+TILTS = 6
 #: Times all points are moved, and the part of the reach they move by under the push of one neighbour at no distance.
 STEPS, PUSH = 80, 0.35
 #: Neighbours turned further from each other (cosine) do not push and are not averaged: they lie on another surface.
@@ -63,19 +65,23 @@ def _means(
     base: cKDTree, points: np.ndarray, turned: np.ndarray, place: np.ndarray, facing: np.ndarray, reach: float,
     fixed: np.ndarray,
 ) -> csr_matrix:  # fmt: skip
-    """Each place as a mean of the points about it, by moving least squares: exact for what is linear along the car."""
+    """Each place as a mean of the points about it whose centre it is, as nearly as the points allow.
+
+    As in moving least squares, but no weight is below zero: at edges and thin parts that would be extrapolation, and
+    throw points off the car.
+    """
     count = len(points)
     apart, near = base.query(_features(place, facing), MEAN)
-    weight = np.exp(-0.5 * (apart / (0.5 * reach)) ** 2) + 1e-12
+    weight = np.exp(-0.5 * (apart / (0.7 * reach)) ** 2) + 1e-12
     weight *= np.einsum("ni,nki->nk", facing, turned[near]) > TURNED
     weight[:, 0] += 1e-12
     weight /= weight.sum(1, keepdims=True)
     away = points[near] - place[:, None]
-    spread = np.einsum("nki,nk,nkj->nij", away, weight, away) + 1e-7 * np.eye(3)
-    tilt = np.linalg.solve(spread, np.einsum("nk,nki->ni", weight, away)[..., None])[..., 0]
-    # Weights that are far below zero would be extrapolation.
-    weight = np.maximum(weight * (1.0 - np.einsum("nki,ni->nk", away, tilt)), -0.2)
-    weight /= weight.sum(1, keepdims=True)
+    for _ in range(TILTS):
+        spread = np.einsum("nki,nk,nkj->nij", away, weight, away) + 1e-7 * np.eye(3)
+        tilt = np.linalg.solve(spread, np.einsum("nk,nki->ni", weight, away)[..., None])[..., 0]
+        weight = weight * np.maximum(1.0 - np.einsum("nki,ni->nk", away, tilt), 0.05)
+        weight /= weight.sum(1, keepdims=True)
     near[fixed], weight[fixed] = np.asarray(fixed)[:, None], np.eye(1, MEAN)
     return csr_matrix((weight.ravel(), (np.repeat(np.arange(count), MEAN), near.ravel())), (count, count))
 
