@@ -46,9 +46,8 @@ def colour(cloud: Cloud, pose: Pose, square: Tuple[int, int, int], image_bgr: np
     mean of the points of the first two kinds, the nearer the more, in the space folded at the plane of symmetry.
 
     Hidden is what lies behind a z-buffer of the points themselves, with more tolerance where the surface is steep, as
-    in shadow maps (Williams 1978). Filling takes the finest cell of a pyramid that holds a colour, which is the "pull"
-    of Gortler et al. 1996, *The Lumigraph*. Constant time: 5 ms for 16,384 points
-    on a PC (one x86 core).
+    in shadow maps (Williams 1978). Filling is inverse distance weighting (Shepard 1968).
+    Constant time: 5 ms for 16,384 points on a PC (one x86 core).
     """
     points = np.asarray(cloud.points, np.float32)
     place, depth = project(points, pose)
