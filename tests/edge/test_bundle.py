@@ -52,7 +52,7 @@ def test_what_the_shipped_bundles_tell() -> None:
     assert list(flagship.outputs) == ["points", "error", "azimuth", "camera", "length", "classes"]
     assert flagship.outputs["points"] == (1, 16384, 3) and flagship.views is None
     founding = load_bundle("lin2018")
-    assert founding.outputs == {"maps": (1, 8, 4, 128, 128)} and founding.length_prior is not None
+    assert founding.outputs == {"maps": (1, 8, 4, 128, 128)} and founding.length_prior == LengthPrior(4.4, 0.4)
 
 
 def occupancy(manifest: Dict[str, Any]) -> None:

@@ -35,7 +35,8 @@ def test_flags_win_over_environment_over_file_over_default(tmp_path: Any) -> Non
     path = written(tmp_path, {"port": 1, "host": "a", "threads": 1})
     environ = {"CARCLOUD_PORT": "2", "CARCLOUD_HOST": "b"}
     settings = load_settings(path, environ, {"port": 3})
-    assert (settings.port, settings.host, settings.threads, settings.bundle) == (3, "b", 1, DEFAULT)
+    assert (settings.port, settings.host, settings.threads, settings.bundle) == (3, "b", 1, "morphable")
+    assert settings.bundle == DEFAULT
 
 
 def test_the_environment_may_name_the_file(tmp_path: Any) -> None:

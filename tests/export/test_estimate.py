@@ -85,7 +85,7 @@ def test_shapes_must_be_known() -> None:
 
 def test_shipped_bundle_by_name_and_band() -> None:
     result = estimate(Path("lin2018"))
-    assert 6 < result.ms < 11 and result.low == pytest.approx(0.8 * result.ms) and result.high > result.ms
+    assert 7 < result.ms < 9 and result.low == pytest.approx(0.8 * result.ms) and result.high > result.ms
 
 
 def test_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ class Template:
 
     def __init__(self, half: HalfCar) -> None:
         self.half = half
-        tree = cKDTree(_features(half.points, half.normals))
-        distance, self._near = tree.query(_features(half.points, half.normals), NEIGHBOURS)
+        tree = cKDTree(features(half.points, half.normals))
+        distance, self._near = tree.query(features(half.points, half.normals), NEIGHBOURS)
         self._distance = distance.astype(np.float64)
         self._smoothers: dict[float, csr_matrix] = {}
         self.coarse = _spread(half.points, LATTICE_POINTS)
@@ -93,10 +93,10 @@ def register(template: Template, target: HalfCar) -> tuple[np.ndarray, np.ndarra
     for radius in RADII:
         move, weight = np.zeros_like(moved), np.zeros(len(moved))
         for rows, goal, tree, few in groups:
-            found = tree.query(_features(moved[rows], normals[rows]))[1]
+            found = tree.query(features(moved[rows], normals[rows]))[1]
             move[rows] += goal.points[found] - moved[rows]
             weight[rows] += 1.0
-            back = cKDTree(_features(moved[rows], normals[rows])).query(few)[1]
+            back = cKDTree(features(moved[rows], normals[rows])).query(few)[1]
             step = goal.points[: len(few)] - moved[rows][back]
             np.add.at(move, rows[back], step)
             np.add.at(weight, rows[back], 1.0)
@@ -110,9 +110,11 @@ def register(template: Template, target: HalfCar) -> tuple[np.ndarray, np.ndarra
     return moved, normals
 
 
-def _features(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """Points and facing in one space (N, 6), float32."""
-    return np.concatenate([points, normals * (FACING / 2)], axis=1).astype(np.float32)
+def features(
+    points: np.ndarray, normals: np.ndarray, apart: float = FACING, kind: type[np.floating] = np.float32
+) -> np.ndarray:
+    """Points and facing in one space (N, 6). apart: how far from each other opposite normals put two points."""
+    return np.concatenate([points, normals * (apart / 2)], axis=1).astype(kind)
 
 
 def _spread(points: np.ndarray, count: int) -> np.ndarray:
@@ -162,9 +164,9 @@ def _groups(template: HalfCar, target: HalfCar, wheels: bool) -> list[Group]:
     groups = []
     for mine, theirs in sides:
         goal = HalfCar(*(column[theirs] for column in target))
-        features = _features(goal.points, goal.normals)
+        found = features(goal.points, goal.normals)
         rows = np.flatnonzero(mine)
-        groups.append((rows, goal, cKDTree(features), features[: len(rows)]))
+        groups.append((rows, goal, cKDTree(found), found[: len(rows)]))
     return groups
 
 
@@ -172,6 +174,6 @@ def _normals_at(moved: np.ndarray, normals: np.ndarray, groups: list[Group]) -> 
     """The target's normals at the moved points, mean of a few neighbours that face alike."""
     out = np.empty_like(normals)
     for rows, goal, tree, _ in groups:
-        found = tree.query(_features(moved[rows], normals[rows]), min(4, len(goal.points)))[1]
+        found = tree.query(features(moved[rows], normals[rows]), min(4, len(goal.points)))[1]
         out[rows] = goal.normals[found].mean(1)
     return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)

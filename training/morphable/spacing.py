@@ -12,8 +12,10 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
+from training.morphable.register import features
+
 #: How far apart two opposite normals put two points, canonical units: a skin's two sides are two surfaces.
-FACING = 0.05
+FACING = 0.1
 #: Neighbours that push a point away; those it is a mean of.
 PUSHING, MEAN = 14, 20
 #: Times the weights are tilted towards their place.
@@ -92,7 +94,7 @@ def _both(vectors: np.ndarray) -> np.ndarray:
 
 
 def _features(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    return np.concatenate([points, FACING * normals], 1)
+    return features(points, normals, FACING, np.float64)
 
 
 def _smooth_normals(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
