@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from edge.bundle import read_manifest, sha256_file
-from edge.errors import DataError
+from edge.errors import DataError, SettingsError
 from edge.ply import atomic_file
 from export.compare import Arrays, compare, movement, run_graph, run_network
 from export.estimate import estimate
@@ -24,11 +25,14 @@ from training import checkpoint
 from training.networks import rebuilt
 from training.networks.base import Network
 from training.networks.cost import count
+from training.networks.morphable import Morphable
 
 #: Outputs kept as float16 in golden.npz: large, and compared by limits far above its steps.
 COARSE = ("maps", "occupancy")
 #: Pictures on which the loss by ``fc_rank`` is measured, where there are shards.
 THIN_PICTURES = 33
+#: Pictures that tell which directions of a shape space are used.
+DIRECTION_PICTURES = 401
 
 
 class Trained(NamedTuple):
@@ -62,21 +66,29 @@ def golden_images(network: Network, data: Path | None, count_: int = 4) -> np.nd
 
 
 def write_bundle(
-    checkpoint_path: Path, out: Path, name: str, data: Path | None = None, fc_rank: int | None = None
+    checkpoint_path: Path, out: Path, name: str, data: Path | None = None, fc_rank: int | None = None,
+    components: int | None = None,
 ) -> dict[str, Any]:
     """Export ``checkpoint_path`` to the folder ``out``; returns the manifest.
 
     fc_rank: large fully connected layers become two of this rank between (:mod:`export.lowrank`); None keeps them.
+    components: so many directions of a morphable model's shape space are kept (``Morphable.keep_directions``), those
+    that the validation pictures of ``data`` use most; None keeps all. Raises SettingsError where that cannot be.
     Raises ExportError when the graph written is not the one asked for or differs from PyTorch by more than
     ``export.compare.TOLERANCE``.
     """
     network, state = load_network(checkpoint_path)
     images = golden_images(network, data)
-    thin: dict[str, Any] | None = None
+    full, thin = network, dict[str, Any]()
+    if components is not None:
+        network, thin["components"] = _fewer_components(full, components, data)
     if fc_rank is not None:
-        full = network
-        network, layers = thin_linear(full, fc_rank)
-        thin = _thin_record(fc_rank, layers, full, network, golden_images(full, data, THIN_PICTURES))
+        network, layers = thin_linear(network, fc_rank)
+        thin |= _thin_record(fc_rank, layers)
+    if network is not full:
+        pictures = golden_images(full, data, THIN_PICTURES)
+        moved = movement(run_network(network, pictures), run_network(full, pictures))
+        thin |= {"pictures": len(pictures), "difference_to_full": moved}
     wanted = run_network(network, images)
     staging = out.with_name(out.name + ".part")
     shutil.rmtree(staging, ignore_errors=True)
@@ -96,7 +108,7 @@ def write_bundle(
             files.append("faces.npy")
         cost = count(network, torch.from_numpy(images[:1]))
         manifest = describe(
-            Facts(name, network, shapes, state, cost, estimate(graph).record(), differences, thin)
+            Facts(name, network, shapes, state, cost, estimate(graph).record(), differences, thin or None)
         )
         for file in files:
             size = (staging / file).stat().st_size
@@ -152,17 +164,25 @@ def _faces(network: Network, vertices: int) -> np.ndarray:
     return faces
 
 
-def _thin_record(
-    rank: int, layers: list[Thinned], full: Network, thin: Network, images: np.ndarray
-) -> dict[str, Any]:
-    """For the manifest: what was thinned, and how far that moved the outputs, on average and at most."""
+def _thin_record(rank: int, layers: list[Thinned]) -> dict[str, Any]:
+    """For the manifest: what was thinned."""
     return {
         "rank": rank,
         "numbers_saved": sum(layer.saved for layer in layers),
         "layers": {layer.name: {"energy_kept": round(layer.energy, 4)} for layer in layers},
-        "pictures": len(images),
-        "difference_to_full": movement(run_network(thin, images), run_network(full, images)),
     }
+
+
+def _fewer_components(network: Network, count_: int, data: Path | None) -> tuple[Network, dict[str, float]]:
+    """A copy with fewer directions of shape, and for the manifest how many, and what share of shape they leave out."""
+    result = copy.deepcopy(network)
+    if not isinstance(result, Morphable) or data is None:
+        raise SettingsError("--components needs a morphable network, and --data for the pictures that tell which")
+    try:
+        lost = result.keep_directions(torch.from_numpy(golden_images(network, data, DIRECTION_PICTURES)), count_)
+    except ValueError as error:
+        raise SettingsError(f"--components {count_}: {error}; give less, or leave it out") from None
+    return result, {"kept": count_, "share_lost": float(f"{lost:.2g}")}
 
 
 def _replace(staging: Path, out: Path) -> None:

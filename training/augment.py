@@ -6,10 +6,12 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from training.constants import alike
 from training.settings import Settings
 
 #: Fixed views are ordered z, y, x (edge.geometry.cube_corner_views); mirroring the car swaps y = +1 and -1.
 MIRRORED_VIEWS = (2, 3, 0, 1, 6, 7, 4, 5)
+_CAMERA_MIRROR = torch.tensor([1.0, -1.0, -1.0, 1.0, 1.0, 1.0])
 
 
 def mirror_depth(depth: Tensor) -> Tensor:
@@ -22,7 +24,8 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """(B, 3, S, S) in 0..1 and silhouette (B, 1, S, S) in 0..1 to (B, 3, size, size) in 0..1, and how it was zoomed.
 
-    The zoom is (B, 2, 3): it maps crop coordinates of the result to those of the picture.
+    The zoom is (B, 2, 3): it maps crop coordinates of the result to those of the picture. generator: on the device of
+    the pictures; one seed draws differently on another kind of device.
     """
     image = _background(image, mask, settings.augment_background, generator)
     theta = _zoom(len(image), settings.augment_zoom, settings.augment_aspect, generator)
@@ -42,11 +45,11 @@ def zoomed_camera(camera: Tensor, theta: Tensor) -> Tensor:
 
 def mirrored_camera(camera: Tensor) -> Tensor:
     """Cameras (B, 6) of the pictures mirrored left to right: roll and x change sign (the azimuth does, too)."""
-    return camera * torch.tensor([1.0, -1.0, -1.0, 1.0, 1.0, 1.0])
+    return camera * alike(_CAMERA_MIRROR, camera)
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(shape, generator=generator) * (high - low) + low
+    return torch.rand(shape, generator=generator, device=generator.device) * (high - low) + low
 
 
 def _background(image: Tensor, mask: Tensor, share: float, generator: torch.Generator) -> Tensor:
@@ -54,13 +57,13 @@ def _background(image: Tensor, mask: Tensor, share: float, generator: torch.Gene
     batch, _, side, _ = image.shape
     coarse = _uniform((batch, 3, 5, 5), 0, 1, generator) * _uniform((batch, 3, 1, 1), 0.3, 1, generator)
     field = functional.interpolate(coarse, size=(side, side), mode="bicubic", align_corners=False).clamp(0, 1)
-    chosen = (torch.rand(batch, 1, 1, 1, generator=generator) < share).to(image.dtype)
+    chosen = (_uniform((batch, 1, 1, 1), 0, 1, generator) < share).to(image.dtype)
     blend = chosen * (1 - mask)
     return image * (1 - blend) + field * blend
 
 
 def _zoom(batch: int, amount: float, aspect: float, generator: torch.Generator) -> Tensor:
-    theta = torch.zeros(batch, 2, 3)
+    theta = torch.zeros(batch, 2, 3, device=generator.device)
     theta[:, 0, 0] = 1 - _uniform((batch,), -amount / 2, amount, generator)
     theta[:, 1, 1] = theta[:, 0, 0] * _uniform((batch,), 1 - aspect, 1 + aspect, generator)
     theta[:, :, 2] = _uniform((batch, 2), -amount / 2, amount / 2, generator)
@@ -77,18 +80,23 @@ def _colour(image: Tensor, amount: float, generator: torch.Generator) -> Tensor:
     grey = image.mean(1, keepdim=True)
     saturation = _uniform((batch, 1, 1, 1), 1 - 2 * amount, 1 + amount, generator)
     image = (grey + (image - grey) * saturation) * tint
-    return image + torch.randn(image.shape, generator=generator) * _uniform((batch, 1, 1, 1), 0, 0.03, generator)
+    noise = torch.randn(image.shape, generator=generator, device=generator.device)
+    return image + noise * _uniform((batch, 1, 1, 1), 0, 0.03, generator)
 
 
 def _erase(image: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Cover a random rectangle of a share of the pictures with one colour: posts, people, other cars."""
     batch, _, height, width = image.shape
-    chosen = torch.rand(batch, generator=generator) < share
+    chosen = _uniform((batch,), 0, 1, generator) < share
     corner = _uniform((batch, 2), 0, 1, generator)
     extent = _uniform((batch, 2), 0.08, 0.35, generator)
     colour = _uniform((batch, 3), 0, 1, generator)
-    for n in torch.nonzero(chosen).flatten().tolist():
-        top, left = int(corner[n, 0] * height), int(corner[n, 1] * width)
-        bottom, right = top + int(extent[n, 0] * height) + 1, left + int(extent[n, 1] * width) + 1
-        image[n, :, top:bottom, left:right] = colour[n, :, None, None]
-    return image
+
+    def within(axis: int, side: int) -> Tensor:
+        """Which of ``side`` lines lie in each rectangle, (B, side) bool."""
+        first, line = (corner[:, axis, None] * side).long(), torch.arange(side, device=generator.device)
+        return (line >= first) & (line < first + (extent[:, axis, None] * side).long() + 1)
+
+    rows, columns = within(0, height), within(1, width)
+    covered = chosen[:, None, None] & rows[:, :, None] & columns[:, None]
+    return torch.where(covered[:, None], colour[:, :, None, None], image)

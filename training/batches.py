@@ -29,10 +29,10 @@ class Batch(NamedTuple):
     targets: Targets
 
 
-def step_generator(seed: int, step: int) -> torch.Generator:
-    """A generator that depends on seed and step only."""
+def step_generator(seed: int, step: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator that depends on seed and step only (and on the kind of device)."""
     state = np.random.SeedSequence([seed, step]).generate_state(2, np.uint32)
-    return torch.Generator().manual_seed(int(state[0]) << 31 | int(state[1]))
+    return torch.Generator(device).manual_seed(int(state[0]) << 31 | int(state[1]))
 
 
 def shrink_depth(depth: Tensor, size: int) -> Tensor:
@@ -78,37 +78,54 @@ def true_targets(data: CarDataset, pictures: np.ndarray) -> Targets:
     )  # fmt: skip
 
 
-def sample(
-    data: CarDataset, settings: Settings, stage: Stage, step: int, input_size: int, rank: int = 0, world: int = 1
-) -> Batch:
-    """One augmented training batch; with ``world`` processes this is the ``rank``-th slice of the global one.
-
-    Shapes are drawn by ``shape_weights``, then their pictures: a shape with more pictures is not seen more often.
+class Pool:
+    """What a run's batches are drawn from. What all steps need is made once; the pictures lie on ``device`` if they
+    take less than half of what is free there, and come to it by the batch otherwise.
     """
-    generator = step_generator(settings.seed, step)
-    rng = np.random.default_rng([settings.seed, step])
-    weights = shape_weights(data.classes, data.real, settings.parametric_share)
-    shapes = rng.choice(len(data.names), size=stage.batch, p=weights)
-    first, end = (np.searchsorted(data.shape_index, shapes, side) for side in ("left", "right"))
-    pictures = first + (rng.random(stage.batch) * (end - first)).astype(np.int64)
-    flip = torch.from_numpy(rng.random(stage.batch) < 0.5)
-    depth, rotation = _depth(data, stage, shapes, flip, rng)
-    image = torch.from_numpy(data.images[pictures]).permute(0, 3, 1, 2).float() / 255
-    mask = torch.from_numpy(data.masks[pictures])[:, None].float() / 255
-    image = torch.where(flip[:, None, None, None], image.flip(-1), image)
-    mask = torch.where(flip[:, None, None, None], mask.flip(-1), mask)
-    image, theta = augment(image, mask, input_size, settings, generator)
-    targets = true_targets(data, pictures)
-    camera = torch.where(flip[:, None], mirrored_camera(targets.camera), targets.camera)
-    targets = targets._replace(
-        azimuth=torch.where(flip, -targets.azimuth, targets.azimuth), camera=zoomed_camera(camera, theta)
-    )
-    part = slice(rank * stage.batch // world, (rank + 1) * stage.batch // world)
-    return Batch(
-        image[part], None if depth is None else shrink_depth(depth[part], stage.map_size),
-        None if rotation is None else rotation[part], torch.from_numpy(shapes)[part],
-        Targets(*(value[part] for value in targets)),
-    )  # fmt: skip
+
+    def __init__(self, data: CarDataset, settings: Settings, device: torch.device | str = "cpu") -> None:
+        self.data, self.settings, self.device = data, settings, torch.device(device)
+        self.weights = shape_weights(data.classes, data.real, settings.parametric_share)
+        self.images, self.masks = torch.from_numpy(data.images), torch.from_numpy(data.masks)
+        self.targets = Targets(*(value.to(self.device) for value in true_targets(data, np.arange(len(data)))))
+        if self.device.type == "cuda" and 2 * (data.images.nbytes + data.masks.nbytes) < torch.cuda.mem_get_info()[0]:
+            self.images, self.masks = self.images.to(self.device), self.masks.to(self.device)
+
+    def sample(self, stage: Stage, step: int, input_size: int, rank: int = 0, world: int = 1) -> Batch:
+        """One augmented training batch on the device; of ``world`` processes' global one this is the ``rank``-th slice.
+
+        Shapes are drawn by ``shape_weights``, then their pictures: a shape with more pictures is not seen more often.
+        """
+        generator = step_generator(self.settings.seed, step, self.device)
+        rng = np.random.default_rng([self.settings.seed, step])
+        shapes = rng.choice(len(self.data.names), size=stage.batch, p=self.weights)
+        first, end = (np.searchsorted(self.data.shape_index, shapes, side) for side in ("left", "right"))
+        pictures = self._sent(first + (rng.random(stage.batch) * (end - first)).astype(np.int64))
+        flipped = rng.random(stage.batch) < 0.5
+        depth, rotation = _depth(self.data, stage, shapes, torch.from_numpy(flipped), rng)
+        flip = self._sent(flipped)
+        there = pictures.to(self.images.device)
+        image = self.images[there].to(self.device).permute(0, 3, 1, 2).float() / 255
+        mask = self.masks[there].to(self.device)[:, None].float() / 255
+        image = torch.where(flip[:, None, None, None], image.flip(-1), image)
+        mask = torch.where(flip[:, None, None, None], mask.flip(-1), mask)
+        image, theta = augment(image, mask, input_size, self.settings, generator)
+        targets = Targets(*(value[pictures] for value in self.targets))
+        camera = torch.where(flip[:, None], mirrored_camera(targets.camera), targets.camera)
+        targets = targets._replace(
+            azimuth=torch.where(flip, -targets.azimuth, targets.azimuth), camera=zoomed_camera(camera, theta)
+        )
+        part = slice(rank * stage.batch // world, (rank + 1) * stage.batch // world)
+        return Batch(
+            image[part], None if depth is None else shrink_depth(depth[part].to(self.device), stage.map_size),
+            None if rotation is None else rotation[part].to(self.device),
+            self._sent(shapes)[part], Targets(*(value[part] for value in targets)),
+        )  # fmt: skip
+
+    def _sent(self, values: np.ndarray) -> Tensor:
+        """Values on the device, without waiting for what is computed there."""
+        tensor = torch.from_numpy(values)
+        return tensor if self.device.type == "cpu" else tensor.pin_memory().to(self.device, non_blocking=True)
 
 
 def _depth(

@@ -21,16 +21,17 @@ from tqdm import tqdm
 
 from edge.errors import SettingsError
 from training import checkpoint
-from training.batches import Batch, sample
+from training.batches import Batch, Pool
 from training.curve import Curve
 from training.data.dataset import CarDataset
 from training.distributed import Place, wrap
-from training.losses_extras import Targets
 from training.objectives import Task, build_objective
 from training.objectives.base import normalised
 from training.settings import Settings, Stage
 
 Losses = dict[str, torch.Tensor]
+#: Steps between losses that are looked at.
+LOGGED = 20
 
 
 class Trainer:
@@ -44,7 +45,7 @@ class Trainer:
         self, settings: Settings, data: CarDataset, validation: CarDataset, run: Path, place: Place,
         root: Path | None = None, workers: int = 2, command: str = "",
     ) -> None:
-        self.settings, self.data, self.run, self.place, self.command = settings, data, run, place, command
+        self.settings, self.run, self.place, self.command = settings, run, place, command
         for stage in settings.stages:
             if stage.batch // place.world < 2:
                 raise SettingsError(
@@ -56,7 +57,14 @@ class Trainer:
         self.network = self.objective.network
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.input_size = self.network.input_size
+        self.pool = Pool(data, settings, place.device)
         self.average = copy.deepcopy(self.network).eval()
+        pairs = list(zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True))
+        #: Average and network: what is averaged, and the counters that are not.
+        self._averaged, self._copied = (
+            tuple([pair[side] for pair in pairs if pair[0].is_floating_point() is floating] for side in (0, 1))
+            for floating in (True, False)
+        )
         self.optimizer = torch.optim.AdamW(self._groups(), fused=True)
         self.scaler = torch.amp.GradScaler(place.device.type, enabled=self._type() is torch.float16)
         self.step = 0
@@ -172,12 +180,9 @@ class Trainer:
 
     def _batch(self, stage: Stage) -> Batch:
         """This process's part of the step's batch, on the device, the picture normalised."""
-        batch = sample(self.data, self.settings, stage, self.step, self.input_size, self.place.rank, self.place.world)
-        device = self.place.device
-        image = normalised(batch.image.to(device, memory_format=torch.channels_last), self.network)
-        depth, rotation = (None if v is None else v.to(device) for v in (batch.depth, batch.rotation))
-        targets = Targets(*(value.to(device) for value in batch.targets))
-        return Batch(image, depth, rotation, batch.shape.to(device), targets)
+        batch = self.pool.sample(stage, self.step, self.input_size, self.place.rank, self.place.world)
+        image = batch.image.to(memory_format=torch.channels_last)
+        return batch._replace(image=normalised(image, self.network))
 
     def _update(self, module: nn.Module, stage: Stage, done: int) -> Losses:
         batch = self._batch(stage)
@@ -197,11 +202,9 @@ class Trainer:
             # The average starts anew with each stage and follows quickly at first: what one stage leaves untrained
             # (the decoder, while the encoder learns alone) must not linger in the next one's average.
             keep = min(self.settings.ema, (1 + done) / (10 + done))
-            for mean, new in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-                if mean.dtype.is_floating_point:
-                    mean.lerp_(new, 1 - keep)
-                else:
-                    mean.copy_(new)
+            torch._foreach_lerp_(*self._averaged, 1 - keep)
+            for mean, new in zip(*self._copied, strict=True):
+                mean.copy_(new)
         return losses
 
     # -- the run ---------------------------------------------------------------------------------------------
@@ -244,18 +247,22 @@ class Trainer:
             losses = self._update(module, stage, self.step - start)
             self.step += 1
             self.samples += stage.batch
+            validated = self.step % self.settings.validate_every == 0 or self.step == end
+            saves = clock - saved > self.settings.checkpoint_seconds or self.step == end
+            # Reading a loss waits for a GPU, so there not each is read; but nothing is saved or validated before.
+            if self.place.device.type == "cpu" or validated or saves or self.step % LOGGED == 0:
+                value = losses["total"].item()
+                if not math.isfinite(value):
+                    raise SettingsError(
+                        f"the loss became {value} at step {self.step}; lower learning_rate in stage {stage.name!r}"
+                    )
             self.seconds += time.monotonic() - clock
             bar.update()
-            if not math.isfinite(value := losses["total"].item()):
-                raise SettingsError(
-                    f"the loss became {value} at step {self.step}; lower learning_rate in stage {stage.name!r}"
-                )
-            validated = self.step % self.settings.validate_every == 0 or self.step == end
             if writer is not None and curve is not None:
                 self._log(stage, losses, validated, writer, curve, bar)
             if validated and self._stops(number):
                 break
-            if time.monotonic() - saved > self.settings.checkpoint_seconds or self.step == end:
+            if saves:
                 if self.place.first:
                     self.save()
                 saved = time.monotonic()
@@ -264,7 +271,7 @@ class Trainer:
     def _log(
         self, stage: Stage, losses: Losses, validated: bool, writer: SummaryWriter, curve: Curve, bar: Any
     ) -> None:
-        if self.step % 20 == 0:
+        if self.step % LOGGED == 0:
             bar.set_postfix(loss=f"{losses['total'].item():.3f}", rate=f"{self.samples / self.seconds:.1f}/s")
             for name, part in losses.items():
                 writer.add_scalar(f"train/{name}", part.item(), self.step)

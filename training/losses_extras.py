@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from training.constants import alike
 from training.networks.base import Prediction
 
 #: Weights of elevation, roll, x, y, log scale and perspective. Perspective is hard to see and matters little.
-CAMERA_WEIGHTS = (2.0, 2.0, 1.0, 1.0, 1.0, 0.5)
+CAMERA_WEIGHTS = torch.tensor([2.0, 2.0, 1.0, 1.0, 1.0, 0.5])
 #: Where the losses of offset and camera turn from square to straight.
 BETA, CAMERA_BETA = 0.1, 0.02
 #: Class of a car whose class is not known.
@@ -68,7 +69,7 @@ def azimuth_loss(azimuth: Tensor, radians: Tensor) -> tuple[Tensor, Tensor]:
 
 def camera_loss(camera: Tensor, truth: Tensor) -> Tensor:
     """Weighted smooth L1, summed over the six numbers."""
-    weights = camera.new_tensor(CAMERA_WEIGHTS)
+    weights = alike(CAMERA_WEIGHTS, camera)
     return (functional.smooth_l1_loss(camera, truth, reduction="none", beta=CAMERA_BETA) * weights).sum(1).mean()
 
 

@@ -74,7 +74,7 @@ class CloudValidation:
         if len(cloud) == 0:
             cloud = np.zeros((1, 3), np.float32)  # no car seen: as bad as a single point at the centre
         some = cloud[np.linspace(0, len(cloud) - 1, min(POINTS, len(cloud))).astype(int)]
-        forth, back = 100 * tree.query(some)[0], 100 * cKDTree(cloud).query(true)[0]
+        forth, back = (100 * t.query(p, workers=-1)[0] for t, p in ((tree, some), (cKDTree(cloud), true)))
         found = {"pred_to_gt": float(forth.mean()), "gt_to_pred": float(back.mean())}
         for limit in (1, 2):
             precision, recall = float((forth < limit).mean()), float((back < limit).mean())

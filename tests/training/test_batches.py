@@ -12,7 +12,7 @@ from edge.geometry import cube_corner_views
 from tests.training.toys import ellipsoid_depth, toy_data
 from training import pseudo_renderer
 from training.augment import mirror_depth
-from training.batches import sample, shape_weights, shrink_depth, validation_batches
+from training.batches import Pool, shape_weights, shrink_depth, validation_batches
 from training.settings import Settings, Stage
 
 SETTINGS = Settings("lin2018", ())
@@ -20,7 +20,7 @@ SETTINGS = Settings("lin2018", ())
 
 def test_step_and_seed_alone_decide_a_batch() -> None:
     data, stage = toy_data(), Stage("s", 1, map_size=64, batch=4)
-    first, again, other = (sample(data, SETTINGS, stage, step, 64) for step in (7, 7, 8))
+    first, again, other = (Pool(data, SETTINGS).sample(stage, step, 64) for step in (7, 7, 8))
     assert torch.equal(first.image, again.image) and torch.equal(first.depth, again.depth)
     assert not torch.equal(first.image, other.image)
     assert first.image.shape == (4, 3, 64, 64) and first.depth.shape == (4, 8, 64, 64)
@@ -31,20 +31,20 @@ def test_step_and_seed_alone_decide_a_batch() -> None:
 
 def test_processes_share_one_global_batch() -> None:
     data, stage = toy_data(), Stage("s", 1, map_size=64, batch=4)
-    whole = sample(data, SETTINGS, stage, 3, 64)
-    parts = [sample(data, SETTINGS, stage, 3, 64, rank, 2) for rank in (0, 1)]
+    whole = Pool(data, SETTINGS).sample(stage, 3, 64)
+    parts = [Pool(data, SETTINGS).sample(stage, 3, 64, rank, 2) for rank in (0, 1)]
     assert torch.equal(whole.image, torch.cat([part.image for part in parts]))
     assert torch.equal(whole.depth, torch.cat([part.depth for part in parts]))
 
 
 def test_depth_is_there_only_where_a_loss_looks_at_it() -> None:
     data = toy_data()
-    code = sample(data, SETTINGS, Stage("s", 1, loss="code", batch=4), 0, 64)
+    code = Pool(data, SETTINGS).sample(Stage("s", 1, loss="code", batch=4), 0, 64)
     assert code.depth is None and code.rotation is None and code.shape.shape == (4,)
     bare = replace(data, fixed_depth=data.fixed_depth[:, :0])
-    assert sample(bare, SETTINGS, Stage("s", 1, batch=4), 0, 64).depth is None
-    with_maps = sample(data, SETTINGS, Stage("s", 1, map_size=64, batch=4), 0, 64)
-    assert torch.equal(sample(bare, SETTINGS, Stage("s", 1, batch=4), 0, 64).image, with_maps.image)
+    assert Pool(bare, SETTINGS).sample(Stage("s", 1, batch=4), 0, 64).depth is None
+    with_maps = Pool(data, SETTINGS).sample(Stage("s", 1, map_size=64, batch=4), 0, 64)
+    assert torch.equal(Pool(bare, SETTINGS).sample(Stage("s", 1, batch=4), 0, 64).image, with_maps.image)
     assert validation_batches(bare, 0, 64, 4, 4)[0].depth is None
 
 
@@ -67,7 +67,7 @@ def test_mirrored_depth_is_the_depth_of_the_mirrored_car() -> None:
 def test_mirrored_novel_views_stay_true() -> None:
     data = toy_data()
     stage = Stage("s", 1, loss="novel", map_size=128, batch=16, novel_views=2)
-    batch = sample(data, SETTINGS, stage, 0, 64)
+    batch = Pool(data, SETTINGS).sample(stage, 0, 64)
     assert batch.rotation is not None
     determinant = torch.linalg.det(batch.rotation)
     torch.testing.assert_close(determinant, torch.ones_like(determinant))

@@ -31,7 +31,7 @@ def _heads(azimuth: torch.Tensor) -> torch.Tensor:
 def test_projection_is_the_device_s() -> None:
     points = torch.randn(2, 40, 3, generator=torch.Generator().manual_seed(0)) * 0.3
     turned = rotation(DIRECTION, CAMERA)
-    place, _ = project(points, turned, CAMERA)
+    place = project(points, turned, CAMERA).place
     for row in range(2):
         elevation, roll, x, y, log_scale, perspective = CAMERA[row].tolist()
         pose = Pose(
@@ -56,8 +56,8 @@ def test_displacements_in_the_picture_s_plane_come_back() -> None:
     mirror = torch.tensor([1.0, -1.0, 1.0])
     cars = landmarks + moves
     turned = rotation(DIRECTION, CAMERA)
-    place, _ = project(torch.cat([cars, cars * mirror], 1), turned, CAMERA)
-    told = displaced(place, expected(landmarks, _heads(AZIMUTH), CAMERA))
+    place = project(torch.cat([cars, cars * mirror], 1), turned, CAMERA).place
+    told = displaced(place, *expected(landmarks, _heads(AZIMUTH), CAMERA))
     assert told.shape == (2, 6 * 16 + 9)
     left = told[:, :48].unflatten(1, (16, 3)) / LARGE
     forward = turned[:, None, 2]

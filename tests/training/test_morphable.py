@@ -17,7 +17,7 @@ from export.graph import assert_graph, export_onnx, predict
 from tests.training.data_samples import car_shards
 from tests.training.toys import SMALL, killed_at, same
 from training import checkpoint, curve
-from training.batches import sample
+from training.batches import Pool
 from training.data.dataset import CarDataset, load_dataset
 from training.distributed import Place
 from training.loop import Trainer
@@ -28,6 +28,7 @@ from training.networks import build
 from training.networks.cost import count
 from training.networks.encoder import Features
 from training.networks.finder import Finder
+from training.networks.lifting import Projected
 from training.networks.morphable import ERROR_RANGE, Morphable
 from training.objectives import Task, build_objective
 from training.objectives.morphable import WEIGHTS
@@ -118,7 +119,8 @@ MORE = {**SMALL, "surface": True, "offsets": True, "blocks": 2}
 def test_offsets_move_a_landmark_within_its_cell() -> None:
     finder = Finder(8, 16, offsets=True, blocks=1).eval()
     maps = Features(torch.randn(1, 40, 8, 8), torch.randn(1, 112, 4, 4), torch.randn(1, 320, 2, 2))
-    given = maps, torch.randn(1, 16), torch.zeros(1, 6), torch.zeros(1, 128, 2)
+    wanted = Projected(torch.zeros(1, 128, 2), torch.ones(1, 128, 1), torch.zeros(1, 1, 2), torch.ones(1, 1, 1))
+    given = maps, torch.randn(1, 16), wanted
     assert finder.offset is not None
     with torch.no_grad():
         before = finder(*given)
@@ -136,6 +138,23 @@ def test_a_network_with_more_layers_begins_as_the_smaller_one() -> None:
     picture = torch.randn(1, 3, 64, 64)
     for name, value in predict(small, picture).items():
         assert torch.allclose(predict(large, picture)[name], value, atol=1e-5), name
+
+
+def test_directions_that_no_picture_uses_can_go() -> None:
+    torch.manual_seed(0)
+    network = build("morphable", **SMALL).eval()
+    pictures = torch.randn(12, 3, 64, 64)
+    with torch.no_grad():
+        network.shape_basis.normal_(std=0.01)
+        network.coefficients.weight.normal_(std=0.1)
+        network.coefficients.bias.normal_()
+        network.coefficients.weight[1:] = network.coefficients.weight[:1]  # one direction, and a constant
+    before = predict(network, pictures)["points"]
+    assert network.keep_directions(pictures, 2) < 1e-9
+    assert network.shape_basis.shape[0] == network.coefficients.out_features == 2
+    torch.testing.assert_close(predict(network, pictures)["points"], before, atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match="2 directions are not fewer than the 2 that there are"):
+        network.keep_directions(pictures, 2)
 
 
 # --- what it is taught --------------------------------------------------------------------------------------------
@@ -193,7 +212,7 @@ def test_the_loss_falls(
 def test_the_truth_costs_nothing(root: Path, data: tuple[CarDataset, CarDataset]) -> None:
     objective = build_objective(Task(settings(), *data, root, PLACE, 1))
     stage = settings().stages[0]
-    batch = sample(data[0], settings(), stage, 0, 64)
+    batch = Pool(data[0], settings()).sample(stage, 0, 64)
     output = objective(batch.image, stage)
     box = objective.boxes[batch.shape]
     scale = box / torch.tensor(PROPORTIONS, dtype=torch.float32)

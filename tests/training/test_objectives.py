@@ -16,7 +16,7 @@ from edge.geometry import VIEW_WIDTH, cube_corner_views, fuse, pixel_grid
 from edge.voxels import surface_points
 from tests.training import data_samples
 from tests.training.toys import ellipsoid_depth, random_rotations
-from training.batches import sample
+from training.batches import Pool
 from training.data import kept
 from training.data.dataset import load_cloud, load_dataset
 from training.data.shards import read_index
@@ -80,7 +80,7 @@ def test_loss_falls_and_has_the_parts_it_should(name: str, shards: Path) -> None
     objective, stage = build_objective(task), settings.stages[0]
     network = objective.network
     optimizer = torch.optim.Adam(objective.parameters(), 1e-3)
-    batch = sample(task.data, settings, stage, 0, network.input_size)
+    batch = Pool(task.data, settings).sample(stage, 0, network.input_size)
     totals = []
     for step in range(6):
         losses = objective.loss(objective.train()(batch.image, stage), batch, stage, step)

@@ -10,7 +10,7 @@ from edge.geometry import look_rotation
 from edge.pose import Pose, project, to_pixels
 from tests.training.toys import toy_data
 from training.augment import augment, mirrored_camera, zoomed_camera
-from training.batches import sample, true_targets
+from training.batches import Pool, true_targets
 from training.networks.base import CLASSES
 from training.poses import CORNERS, virtual_cameras
 from training.settings import Settings, Stage
@@ -174,7 +174,7 @@ def test_batches_carry_the_targets_of_their_pictures() -> None:
     still = Settings(
         "lin2018", (), augment_zoom=0, augment_aspect=0, augment_colour=0, augment_background=0, augment_erase=0
     )
-    batch = sample(data, still, Stage("s", 1, map_size=64, batch=32), 0, 80)
+    batch = Pool(data, still).sample(Stage("s", 1, map_size=64, batch=32), 0, 80)
     truth = true_targets(data, np.arange(12))
     pictures = torch.from_numpy(data.images).permute(0, 3, 1, 2) / 255
     flipped = set()
@@ -189,7 +189,7 @@ def test_batches_carry_the_targets_of_their_pictures() -> None:
     assert torch.equal(batch.targets.length, torch.from_numpy(data.length_m)[batch.shape])
     numbers = torch.tensor([CLASSES.index("suv"), -1, CLASSES.index("van")])
     assert torch.equal(batch.targets.classes, numbers[batch.shape])
-    parts = [sample(data, still, Stage("s", 1, map_size=64, batch=32), 0, 80, rank, 2).targets for rank in (0, 1)]
+    parts = [Pool(data, still).sample(Stage("s", 1, map_size=64, batch=32), 0, 80, rank, 2).targets for rank in (0, 1)]
     for name in ("azimuth", "camera", "length", "classes"):
         halves = torch.cat([getattr(part, name) for part in parts])
         assert torch.equal(halves, getattr(batch.targets, name)), name

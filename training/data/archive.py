@@ -11,14 +11,16 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from edge.errors import DataError
-from training.meshes.visible import Surface
-from training.render.views import Picture
+
+if TYPE_CHECKING:  # what reads shards must not need OpenGL
+    from training.meshes.visible import Surface
+    from training.render.views import Picture
 
 #: What goes wrong inside a tar that was damaged or not written by us.
 DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error)

@@ -10,6 +10,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from training.networks.encoder import COARSE, FINE, FINEST, Features
+from training.networks.lifting import Projected
 
 #: Landmarks on the left half; their mirror images are landmarks, too. Channels of the maps they are found in.
 LANDMARKS, CHANNELS = 64, 128
@@ -66,7 +67,8 @@ class Finder(nn.Module):
         self, cells: int, hidden: int, surface: bool = False, offsets: bool = False, blocks: int = 0
     ) -> None:
         super().__init__()
-        self.surface = nn.Conv2d(CHANNELS, 4, 1) if surface else None
+        self.surface = nn.Conv2d(CHANNELS, 3, 1) if surface else None
+        self.mask = nn.Conv2d(CHANNELS, 1, 1) if surface else None
         self.offset = nn.Conv2d(CHANNELS, 2 * 2 * LANDMARKS, 1) if offsets else None
         if self.offset is not None:
             nn.init.zeros_(self.offset.weight)
@@ -78,9 +80,11 @@ class Finder(nn.Module):
         self.where = nn.Conv2d(2, CHANNELS, 1, bias=False)
         mixed = [Mixed(CHANNELS, 1 + number % 2) for number in range(blocks)]
         self.last = nn.Sequential(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), nn.ReLU6(), *mixed)
-        self.context = nn.Linear(hidden, 4 * CHANNELS)
-        nn.init.normal_(self.context.weight, std=0.01)
-        nn.init.zeros_(self.context.bias)
+        # Gain and bias of the middle, then of the top: one layer each, because cutting one's result up costs more.
+        self.context = nn.ModuleList(nn.Linear(hidden, CHANNELS) for _ in range(4))
+        for number, layer in enumerate(self.context):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.constant_(layer.bias, 1.0 - number % 2)
         self.heat = nn.Conv2d(CHANNELS, 2 * LANDMARKS, 1, bias=False)  # a constant for all cells cancels
         nn.init.normal_(self.heat.weight, std=0.01)
         # One over twice the variance about the expected place: a standard deviation of a quarter at first.
@@ -91,23 +95,24 @@ class Finder(nn.Module):
         grid = torch.stack([x, y, x.square() + y.square()], 2).flatten(0, 1)
         self.register_buffer("grid", grid, persistent=False)
 
-    def forward(self, maps: Features, view: Tensor, camera: Tensor, expected: Tensor) -> Found:
-        """view: (B, hidden). camera: (B, 6), edge.pose.CAMERA. expected: (B, 2 LANDMARKS, 2), like the places."""
-        gains, biases = self.context(view)[:, :, None, None].chunk(2, 1)
+    def forward(self, maps: Features, view: Tensor, wanted: Projected) -> Found:
+        """view: (B, hidden). wanted: of the 2 LANDMARKS."""
+        gain, bias, top_gain, top_bias = (layer(view)[:, :, None, None] for layer in self.context)
         coarse = functional.interpolate(self.squeeze(maps.coarse), scale_factor=2.0, mode="nearest")
         middle = self.middle(torch.cat([maps.fine, coarse], 1))
-        middle = functional.relu6(middle * (1 + gains[:, :CHANNELS]) + biases[:, :CHANNELS])
+        middle = functional.relu6(middle * gain + bias)
         # Where a cell is, seen from the car's centre, in canonical units.
-        away = (self.grid[:, :2] - camera[:, None, 2:4]) * (-camera[:, 4]).exp()[:, None, None]
+        away = (self.grid[:, :2] - wanted.centre) / wanted.size
         away = away.transpose(1, 2).unflatten(2, (self.cells, self.cells))
         top = self.top(torch.cat([maps.finest, functional.interpolate(middle, scale_factor=2.0, mode="nearest")], 1))
-        top = self.last(functional.relu6((top + self.where(away)) * (1 + gains[:, CHANNELS:]) + biases[:, CHANNELS:]))
+        top = self.last(functional.relu6((top + self.where(away)) * top_gain + top_bias))
         heat = self.heat(top).float().flatten(2)
-        shown = None if self.surface is None else self.surface(top).float().flatten(2)
+        surface = None if self.surface is None else self.surface(top).float().flatten(2)
+        mask = None if self.mask is None else self.mask(top).float().flatten(1)
         offset = None if self.offset is None else self.offset(top).float().flatten(2).unflatten(1, (2 * LANDMARKS, 2))
         with torch.autocast(top.device.type, enabled=False):  # half precision would move places by a quarter pixel
             # The square of the distance to the expected place, less what is the same in every cell.
-            inside = expected.float().clamp(-1.0, 1.0)
+            inside = wanted.place.float().clamp(-1.0, 1.0)
             logits = heat - (self.grid[:, 2] - 2 * inside @ self.grid[:, :2].T) * self.sharpness.exp()
             likelihood = logits.softmax(2)
             moments = likelihood @ self.grid
@@ -115,9 +120,8 @@ class Finder(nn.Module):
             spread = moments[..., 2] - place.square().sum(2)
             if offset is not None:
                 place = place + (likelihood[:, :, None] * offset).sum(3)
-            if shown is None:
+            if surface is None or mask is None:
                 return Found(place, spread, logits)
-            surface, mask = shown[:, :3], shown[:, 3]
             seen = likelihood * mask.sigmoid()[:, None] + 1e-6
             pooled = (seen / seen.sum(2, keepdim=True)) @ surface.transpose(1, 2)
             return Found(place, spread, logits, surface, mask, pooled)

@@ -116,6 +116,31 @@ class Morphable(Network):
         self.error_mean.copy_(mixed(self.error_mean[:, None])[:, 0])
         self.error_basis.copy_(mixed(self.error_basis.T).T)
 
+    @torch.no_grad()
+    def keep_directions(self, images: Tensor, count: int) -> float:
+        """Keep those ``count`` directions of the shape space in which pictures (B, 3, S, S), normalised, find cars to
+        differ most from the mean; the others hold next to nothing. Returns the share of squared distances that goes.
+
+        Principal components of what the network says, not of what it was begun with. Raises ValueError if the count is
+        not below that of the components.
+        """
+        if not 0 < count < len(self.shape_basis):
+            raise ValueError(f"{count} directions are not fewer than the {len(self.shape_basis)} that there are")
+        found = torch.cat([self.parts(self.look(self.encoder(part)))["coefficients"] for part in images.split(16)])
+        basis = self.shape_basis.double()
+        # Coefficients times this are lengths along directions at right angles to each other.
+        lengths = torch.linalg.cholesky(basis @ basis.T)
+        told = found.double() @ lengths
+        values, vectors = torch.linalg.eigh(told.T @ told / len(told))
+        turned = vectors[:, -count:].flip(1)
+        scale = values[-count:].flip(0).clamp_min(1e-12).sqrt()
+        old, self.coefficients = self.coefficients, nn.Linear(self.coefficients.in_features, count).to(found)
+        self.coefficients.weight.copy_((lengths @ turned / scale).T @ old.weight.double())
+        self.coefficients.bias.copy_(old.bias.double() @ lengths @ turned / scale)
+        rows = torch.linalg.solve_triangular(lengths, basis, upper=False)  # of length one, at right angles
+        self.shape_basis = nn.Parameter(((scale * turned).T @ rows).to(self.shape_basis))
+        return float(values[:-count].sum() / values.sum())
+
     def look(self, maps: Features) -> dict[str, Tensor]:
         """From the encoder's features: all that was ``told`` of the shape, (B, X); the first pose, ``first`` (B, 66);
         the landmarks' ``place`` (B, 2 LANDMARKS, 2) in crop coordinates; the logits of the Finder's ``cells``, and its
@@ -127,14 +152,13 @@ class Morphable(Network):
         view = self.view(torch.cat(cells, 1))
         with torch.autocast(view.device.type, enabled=False):
             first = self.first.head(view.float())
-            azimuth, camera = first.split(WIDTHS, 1)[:2]
             landmarks = self.shape_mean.detach()[self.landmarks]
-            wanted = expected(landmarks, azimuth, camera)
-        found = self.find(maps, view, camera.detach(), wanted.place)
+            wanted, turned = expected(landmarks, first, first[:, WIDTHS[0] : WIDTHS[0] + WIDTHS[1]])
+        found = self.find(maps, view, wanted)
         # A likelihood over the crop cannot point beyond it: the rest is told by the whole picture.
         place = found.place + self.beyond(view).float().unflatten(1, (-1, 2))
         with torch.autocast(view.device.type, enabled=False):
-            told = [view.float(), displaced(place, wanted), found.spread]
+            told = [view.float(), displaced(place, wanted, turned), found.spread]
             if found.pooled is not None:
                 told.append(LARGE * (found.pooled - both_sides(landmarks)).flatten(1))
         seen = {"told": torch.cat(told, 1), "first": first, "place": place, "cells": found.logits}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import torch
@@ -62,5 +63,11 @@ class Objective(nn.Module):
 
 def normalised(image: Tensor, network: Network) -> Tensor:
     """Pictures (B, 3, S, S) in 0..1 as the network wants them."""
-    mean, std = (torch.tensor(v, device=image.device).view(1, 3, 1, 1) for v in (network.mean, network.std))
+    mean, std = (_column(tuple(v), image.device) for v in (network.mean, network.std))
     return (image - mean) / std
+
+
+@functools.cache
+def _column(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """(1, 3, 1, 1), made once: copying to a GPU waits for it."""
+    return torch.tensor(values, device=device).view(1, -1, 1, 1)

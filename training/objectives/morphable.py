@@ -45,7 +45,7 @@ def shown(points: Tensor, turned: Tensor, camera: Tensor, count: int) -> tuple[T
     """What is nearest to the camera in each of count x count cells: mean canonical place (B, C, 3) and whether any
     point is in the cell (B, C) bool. points: (B, N, 3); turned: (B, 3, 3) of ``lifting.rotation``."""
     batch = len(points)
-    place, _ = project(points, turned, camera)
+    place = project(points, turned, camera).place
     depth = (points @ turned[:, 2, :, None])[..., 0]
     column, row = ((place + 1) / 2 * count).floor().long().unbind(2)
     inside = (column >= 0) & (column < count) & (row >= 0) & (row < count)
@@ -93,7 +93,7 @@ class MorphableObjective(CloudObjective):
         self.template_normals = shapes.normals[shapes.rows([shapes.template])[0]].astype(np.float64)
         self.points = torch.from_numpy(shapes.points[rows]).to(self.device)
         self.normals = torch.from_numpy(shapes.normals[rows]).to(self.device)
-        self.boxes = torch.from_numpy(shapes.boxes[rows]).to(self.device)
+        self.scales = torch.from_numpy((shapes.boxes[rows] / PROPORTIONS).astype(np.float32)).to(self.device)
 
     def forward(self, image: Tensor, stage: Stage) -> dict[str, Tensor]:
         """``Morphable.parts``; from the feature on in float32: half of it would blur points by 0.2 % of the length."""
@@ -103,7 +103,7 @@ class MorphableObjective(CloudObjective):
 
     def loss(self, output: dict[str, Tensor], batch: Batch, stage: Stage, step: int) -> dict[str, Tensor]:
         """Distances are means over points, canonical units; see WEIGHTS for what each counts."""
-        scale = self.boxes[batch.shape] / torch.tensor(PROPORTIONS, dtype=torch.float32, device=self.device)
+        scale = self.scales[batch.shape]
         true = self.points[batch.shape].float() * scale[:, None]
         normal = functional.normalize(self.normals[batch.shape].float() / scale[:, None], dim=2)
         away = output["half"].float() - true
@@ -117,7 +117,7 @@ class MorphableObjective(CloudObjective):
             heads[name] = heads[name] + FIRST * value
         azimuth, camera = batch.targets.azimuth, batch.targets.camera
         turned = rotation(torch.stack([azimuth.cos(), azimuth.sin()], 1), camera)
-        seen = project(both_sides(true[:, self.network.landmarks]), turned, camera)[0]
+        seen = project(both_sides(true[:, self.network.landmarks]), turned, camera).place
         losses = {
             "cells": self.network.find.loss(output["cells"], seen),
             "landmarks": functional.smooth_l1_loss(output["place"], seen, beta=0.02),
