@@ -214,8 +214,7 @@ def test_the_truth_costs_nothing(root: Path, data: tuple[CarDataset, CarDataset]
     stage = settings().stages[0]
     batch = Pool(data[0], settings()).sample(stage, 0, 64)
     output = objective(batch.image, stage)
-    box = objective.boxes[batch.shape]
-    scale = box / torch.tensor(PROPORTIONS, dtype=torch.float32)
+    scale = objective.scales[batch.shape]
     truth = objective.points[batch.shape].float() * scale[:, None]
     perfect = {**output, "half": truth, "box": scale[:, 1:].log()}
     losses = objective.loss(perfect, batch, stage, 0)
@@ -244,9 +243,11 @@ def test_expected_errors_are_scaled_to_the_found_ones(root: Path, data: tuple[Ca
 
     before = ratio()
     figures = objective.finish(network)
-    assert figures == {"error_factor": pytest.approx(before, rel=0.02)} and abs(before - 1) > 0.1
-    assert ratio() == pytest.approx(1, abs=0.02)
-    assert objective.finish(network)["error_factor"] == pytest.approx(1, abs=0.02)
+    assert list(figures) == ["error_factor", "length_factor"]
+    assert figures["error_factor"] == pytest.approx(before, rel=0.02) and abs(before - 1) > 0.1
+    assert ratio() == pytest.approx(1, abs=0.02) and figures["length_factor"] > 0
+    again = objective.finish(network)
+    assert again == {"error_factor": pytest.approx(1, abs=0.02), "length_factor": pytest.approx(1, abs=0.02)}
 
 
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path, root: Path, data: tuple[CarDataset, CarDataset]) -> None:

@@ -132,13 +132,13 @@ class MorphableObjective(CloudObjective):
         return self.weighed(losses)
 
     def finish(self, network: Network) -> dict[str, float]:
-        """Space the points evenly over the mean car, then scale the expected errors so that, over the validation
-        bodies, they are right on average: on the cars it was taught a network errs less than on new ones, and its own
-        estimate knows only the former.
+        """Space the points evenly over the mean car, then scale the expected errors, of points and of the length, so
+        that over the validation bodies they are right on average: on the cars it was taught a network errs less than on
+        new ones, and its own estimate knows only the former.
         """
         assert isinstance(network, Morphable)
         network.respace(even_weights(network.mean_half(), self.template_normals, network.landmarks.cpu().numpy()))
-        expected, found = [], []
+        expected, found, lengths = [], [], []
         for batch, prediction in self.validation.predict(network, self.device):
             assert prediction.points is not None and prediction.error is not None
             for row in range(len(batch.image)):
@@ -146,7 +146,13 @@ class MorphableObjective(CloudObjective):
                 some = torch.linspace(0, prediction.points.shape[1] - 1, 2048).long()
                 found.append(tree.query(prediction.points[row, some].numpy())[0].mean())
                 expected.append(float(prediction.error[row, some].mean()))
+            assert prediction.length is not None
+            off = (prediction.length[:, 0] - batch.targets.length.log()).abs() / prediction.length[:, 1].exp()
+            lengths.append(off[off.isfinite()])
         factor = float(np.mean(found) / np.mean(expected))
+        # The mean of these is one where the scale of a Laplace distribution is right.
+        length_factor = float(torch.cat(lengths).mean())
         with torch.no_grad():
             network.error_mean.add_(float(np.log(factor))).clamp_(*ERROR_RANGE)
-        return {"error_factor": factor}
+            network.extras.head.bias[WIDTHS[0] + WIDTHS[1] + 1] += float(np.log(length_factor))
+        return {"error_factor": factor, "length_factor": length_factor}
