@@ -189,7 +189,10 @@ def test_each_network_learns(name: str) -> None:
         torch.tensor([0.3, 2.0, -1.5, 3.0]), torch.randn(4, 6) * 0.1, torch.tensor([4.0, 5.0, 3.5, math.nan]),
         torch.tensor([0, 3, -1, 5]),
     )  # fmt: skip
-    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
+    # Networks that move points overshoot with more in the first step, and it is the processor's rounding that decides
+    # how soon they are back.
+    rate = 2e-3 if name in ("points", "mesh") else 5e-3
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
     images, shape, heads = _toy_pictures(), [], []
     for _ in range(20):
         prediction = network(images)
