@@ -49,16 +49,22 @@ def load_network(path: Path) -> Trained:
     return Trained(fold_batch_norm(network), {k: v for k, v in state.items() if k not in ("network", "average")})
 
 
-def golden_images(network: Network, data: Path | None, count_: int = 4) -> np.ndarray:
-    """(N, 3, S, S) float32 inputs, normalised: a seeded smooth pattern, and validation pictures if there are shards."""
+def validation_pictures(data: Path | None, size: int) -> np.ndarray | None:
+    """(N, S, S, 3) uint8 of the validation cars in the shards, or None without shards. Raises DataError."""
+    if data is None:
+        return None
+    from training.data.dataset import load_dataset
+
+    return load_dataset(data, "validation", size, novel=False, fixed=False).images
+
+
+def golden_images(network: Network, pictures: np.ndarray | None, count_: int = 4) -> np.ndarray:
+    """(N, 3, S, S) float32 inputs, normalised: a seeded smooth pattern, and some of :func:`validation_pictures`."""
     size = network.input_size
     rng = np.random.default_rng(0)
     coarse = rng.random((1, 3, 8, 8)).astype(np.float32)
     images = torch.nn.functional.interpolate(torch.from_numpy(coarse), size=(size, size), mode="bilinear").numpy()
-    if data is not None:
-        from training.data.dataset import load_dataset
-
-        pictures = load_dataset(data, "validation", size).images
+    if pictures is not None:
         rows = np.linspace(0, len(pictures) - 1, count_ - 1).astype(int)
         images = np.concatenate([images, pictures[rows].transpose(0, 3, 1, 2).astype(np.float32) / 255])
     mean, std = (np.asarray(v, np.float32).reshape(1, 3, 1, 1) for v in (network.mean, network.std))
@@ -78,17 +84,18 @@ def write_bundle(
     ``export.compare.TOLERANCE``.
     """
     network, state = load_network(checkpoint_path)
-    images = golden_images(network, data)
+    pictures = validation_pictures(data, network.input_size)
+    images = golden_images(network, pictures)
     full, thin = network, dict[str, Any]()
     if components is not None:
-        network, thin["components"] = _fewer_components(full, components, data)
+        network, thin["components"] = _fewer_components(full, components, pictures)
     if fc_rank is not None:
         network, layers = thin_linear(network, fc_rank)
         thin |= _thin_record(fc_rank, layers)
     if network is not full:
-        pictures = golden_images(full, data, THIN_PICTURES)
-        moved = movement(run_network(network, pictures), run_network(full, pictures))
-        thin |= {"pictures": len(pictures), "difference_to_full": moved}
+        inputs = golden_images(full, pictures, THIN_PICTURES)
+        moved = movement(run_network(network, inputs), run_network(full, inputs))
+        thin |= {"pictures": len(inputs), "difference_to_full": moved}
     wanted = run_network(network, images)
     staging = out.with_name(out.name + ".part")
     shutil.rmtree(staging, ignore_errors=True)
@@ -173,13 +180,15 @@ def _thin_record(rank: int, layers: list[Thinned]) -> dict[str, Any]:
     }
 
 
-def _fewer_components(network: Network, count_: int, data: Path | None) -> tuple[Network, dict[str, float]]:
+def _fewer_components(
+    network: Network, count_: int, pictures: np.ndarray | None
+) -> tuple[Network, dict[str, float]]:
     """A copy with fewer directions of shape, and for the manifest how many, and what share of shape they leave out."""
-    result = copy.deepcopy(network)
-    if not isinstance(result, Morphable) or data is None:
+    if not isinstance(network, Morphable) or pictures is None:
         raise SettingsError("--components needs a morphable network, and --data for the pictures that tell which")
+    result = copy.deepcopy(network)
     try:
-        lost = result.keep_directions(torch.from_numpy(golden_images(network, data, DIRECTION_PICTURES)), count_)
+        lost = result.keep_directions(torch.from_numpy(golden_images(network, pictures, DIRECTION_PICTURES)), count_)
     except ValueError as error:
         raise SettingsError(f"--components {count_}: {error}; give less, or leave it out") from None
     return result, {"kept": count_, "share_lost": float(f"{lost:.2g}")}

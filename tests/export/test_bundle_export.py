@@ -195,6 +195,12 @@ def test_a_rank_that_thins_nothing_is_refused(lin: Path, tmp_path: Path) -> None
             write_bundle(lin, tmp_path / "b", "b", fc_rank=rank)
 
 
+def test_fewer_components_want_a_morphable_network_and_pictures(lin: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--components needs a morphable network, and --data"):
+        write_bundle(lin, tmp_path / "b", "b", components=8)
+    assert not (tmp_path / "b").exists()
+
+
 def test_golden_images_stay_within_the_network() -> None:
     network = Everything(image_size=20, pretrained=False)
     images = golden_images(network, None)

@@ -157,6 +157,18 @@ def test_directions_that_no_picture_uses_can_go() -> None:
         network.keep_directions(pictures, 2)
 
 
+def test_directions_can_go_where_few_shapes_left_components_at_zero() -> None:
+    torch.manual_seed(0)
+    network = build("morphable", **SMALL).eval()
+    pictures = torch.randn(12, 3, 64, 64)
+    with torch.no_grad():
+        network.shape_basis[:2].normal_(std=0.01)
+        network.coefficients.weight.normal_(std=0.1)
+    before = predict(network, pictures)["points"]
+    assert network.keep_directions(pictures, 3) < 1e-9
+    torch.testing.assert_close(predict(network, pictures)["points"], before, atol=1e-5, rtol=1e-4)
+
+
 # --- what it is taught --------------------------------------------------------------------------------------------
 
 

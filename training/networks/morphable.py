@@ -127,17 +127,15 @@ class Morphable(Network):
         if not 0 < count < len(self.shape_basis):
             raise ValueError(f"{count} directions are not fewer than the {len(self.shape_basis)} that there are")
         found = torch.cat([self.parts(self.look(self.encoder(part)))["coefficients"] for part in images.split(16)])
-        basis = self.shape_basis.double()
-        # Coefficients times this are lengths along directions at right angles to each other.
-        lengths = torch.linalg.cholesky(basis @ basis.T)
-        told = found.double() @ lengths
+        left, lengths, rows = torch.linalg.svd(self.shape_basis.double(), full_matrices=False)
+        square = left * lengths  # coefficients times this are displacements along the rows, which stand at right angles
+        told = found.double() @ square
         values, vectors = torch.linalg.eigh(told.T @ told / len(told))
         turned = vectors[:, -count:].flip(1)
         scale = values[-count:].flip(0).clamp_min(1e-12).sqrt()
         old, self.coefficients = self.coefficients, nn.Linear(self.coefficients.in_features, count).to(found)
-        self.coefficients.weight.copy_((lengths @ turned / scale).T @ old.weight.double())
-        self.coefficients.bias.copy_(old.bias.double() @ lengths @ turned / scale)
-        rows = torch.linalg.solve_triangular(lengths, basis, upper=False)  # of length one, at right angles
+        self.coefficients.weight.copy_((square @ turned / scale).T @ old.weight.double())
+        self.coefficients.bias.copy_(old.bias.double() @ square @ turned / scale)
         self.shape_basis = nn.Parameter(((scale * turned).T @ rows).to(self.shape_basis))
         return float(values[:-count].sum() / values.sum())
 

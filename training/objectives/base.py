@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from training.batches import Batch
+from training.constants import alike
 from training.data.dataset import CarDataset
 from training.distributed import Place
 from training.networks.base import Network
@@ -63,11 +64,11 @@ class Objective(nn.Module):
 
 def normalised(image: Tensor, network: Network) -> Tensor:
     """Pictures (B, 3, S, S) in 0..1 as the network wants them."""
-    mean, std = (_column(tuple(v), image.device) for v in (network.mean, network.std))
+    mean, std = (alike(_column(tuple(v)), image) for v in (network.mean, network.std))
     return (image - mean) / std
 
 
 @functools.cache
-def _column(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """(1, 3, 1, 1), made once: copying to a GPU waits for it."""
-    return torch.tensor(values, device=device).view(1, -1, 1, 1)
+def _column(values: tuple[float, ...]) -> Tensor:
+    """(1, 3, 1, 1)."""
+    return torch.tensor(values).view(1, -1, 1, 1)
