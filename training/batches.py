@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,15 +19,33 @@ from training.poses import virtual_cameras
 from training.settings import Settings, Stage
 
 
+class Truth(NamedTuple):
+    """Registered points of the left half and unit normals (B, N, 3), canonical, and the box (B, 3) as it is in parts of
+    ``training.morphable.register.PROPORTIONS``."""
+
+    points: Tensor
+    normals: Tensor
+    box: Tensor
+
+
 class Batch(NamedTuple):
     """image (B, 3, S, S) in 0..1; depth (B, V, M, M), 0 = background, or None; rotation (B, N, 3, 3) of novel views or
-    None. shape: (B,) index of the shape. targets: pose, length and class."""
+    None. shape: (B,) index of the shape. targets: pose, length and class. truth: of a network that is taught points
+    that correspond, or None."""
 
     image: Tensor
     depth: Tensor | None
     rotation: Tensor | None
     shape: Tensor
     targets: Targets
+    truth: Truth | None = None
+
+    def part(self, rows: slice) -> Batch:
+        """Some of the samples."""
+        depth, rotation = (None if value is None else value[rows] for value in (self.depth, self.rotation))
+        targets = Targets(*(value[rows] for value in self.targets))
+        truth = None if self.truth is None else Truth(*(value[rows] for value in self.truth))
+        return Batch(self.image[rows], depth, rotation, self.shape[rows], targets, truth)
 
 
 def step_generator(seed: int, step: int, device: torch.device | str = "cpu") -> torch.Generator:
@@ -81,10 +100,15 @@ def true_targets(data: CarDataset, pictures: np.ndarray) -> Targets:
 class Pool:
     """What a run's batches are drawn from. What all steps need is made once; the pictures lie on ``device`` if they
     take less than half of what is free there, and come to it by the batch otherwise.
+
+    complete: adds to each batch what the network's objective knows of its shapes; it may draw from the generator.
     """
 
-    def __init__(self, data: CarDataset, settings: Settings, device: torch.device | str = "cpu") -> None:
-        self.data, self.settings, self.device = data, settings, torch.device(device)
+    def __init__(
+        self, data: CarDataset, settings: Settings, device: torch.device | str = "cpu",
+        complete: Callable[[Batch, torch.Generator], Batch] | None = None,
+    ) -> None:
+        self.data, self.settings, self.device, self.complete = data, settings, torch.device(device), complete
         self.weights = shape_weights(data.classes, data.real, settings.parametric_share)
         self.images, self.masks = torch.from_numpy(data.images), torch.from_numpy(data.masks)
         self.targets = Targets(*(value.to(self.device) for value in true_targets(data, np.arange(len(data)))))
@@ -115,12 +139,14 @@ class Pool:
         targets = targets._replace(
             azimuth=torch.where(flip, -targets.azimuth, targets.azimuth), camera=zoomed_camera(camera, theta)
         )
-        part = slice(rank * stage.batch // world, (rank + 1) * stage.batch // world)
-        return Batch(
-            image[part], None if depth is None else shrink_depth(depth[part].to(self.device), stage.map_size),
-            None if rotation is None else rotation[part].to(self.device),
-            self._sent(shapes)[part], Targets(*(value[part] for value in targets)),
-        )  # fmt: skip
+        batch = Batch(image, depth, rotation, self._sent(shapes), targets)
+        if self.complete is not None:
+            batch = self.complete(batch, generator)
+        batch = batch.part(slice(rank * stage.batch // world, (rank + 1) * stage.batch // world))
+        return batch._replace(
+            depth=None if batch.depth is None else shrink_depth(batch.depth.to(self.device), stage.map_size),
+            rotation=None if batch.rotation is None else batch.rotation.to(self.device),
+        )
 
     def _sent(self, values: np.ndarray) -> Tensor:
         """Values on the device, without waiting for what is computed there."""

@@ -34,6 +34,12 @@ Losses = dict[str, torch.Tensor]
 LOGGED = 20
 
 
+def computes_bfloat16() -> bool:
+    """Whether this processor has such arithmetic; one that has not takes forty times as long over it."""
+    found = torch.cpu.get_capabilities()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 class Trainer:
     """One run. ``data`` and ``validation`` are in memory; ``run`` is the folder it lives in.
 
@@ -57,7 +63,7 @@ class Trainer:
         self.network = self.objective.network
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.input_size = self.network.input_size
-        self.pool = Pool(data, settings, place.device)
+        self.pool = Pool(data, settings, place.device, self.objective.complete)
         self.average = copy.deepcopy(self.network).eval()
         pairs = list(zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True))
         #: Average and network: what is averaged, and the counters that are not.
@@ -99,7 +105,7 @@ class Trainer:
         """Arithmetic of the forward pass."""
         if self.settings.precision == "auto":
             if self.place.device.type != "cuda":
-                return torch.float32
+                return torch.bfloat16 if computes_bfloat16() else torch.float32
             return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[self.settings.precision]
 

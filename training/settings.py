@@ -17,7 +17,8 @@ else:
 
 #: What a stage can teach: "network" is the network's own loss (training/objectives), the others are Lin 2018's.
 LOSSES = ("network", "code", "fixed", "novel")
-#: Arithmetic of the forward pass: "auto" is bfloat16 or float16 on a GPU and float32 on a CPU.
+#: Arithmetic of the forward pass: "auto" is bfloat16 where the device computes in it, else float16 on a GPU and
+#: float32 on a CPU.
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -58,7 +59,7 @@ class Settings:
         without a better one (0 = never).
     ema: share of the past in the averaged weights that are validated and exported (0 = off).
     init_std: of all weights but the head's (the release has 0.1). code_size: shape components the "code" loss
-        asks for. augment_*: see training/augment.py.
+        asks for. augment_*: see training/augment.py; augment_shape: training/warp.py, of the morphable network.
     """
 
     network: str
@@ -81,6 +82,7 @@ class Settings:
     augment_colour: float = 0.25
     augment_background: float = 0.3
     augment_erase: float = 0.2
+    augment_shape: float = 0.0
     validate_every: int = 250
     checkpoint_seconds: float = 120.0
     notes: str = field(default="")

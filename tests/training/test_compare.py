@@ -78,8 +78,7 @@ def toys(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in runs.SHARED:
         (configs / f"{name}.toml").write_text(TOY.format(name=name, more=more if name == "morphable" else ""))
     (configs / "lin2018.toml").write_text(TOY_LIN)
-    monkeypatch.setattr(runs, "BATCH", 4)
-    monkeypatch.setattr(runs.planned, "__defaults__", (configs,))
+    monkeypatch.setattr(runs.planned, "__defaults__", (configs, 4))
     monkeypatch.setattr(trial, "Bench", functools.partial(trial.Bench, probe=2))
     return shards
 
@@ -139,7 +138,9 @@ def test_what_the_shards_cannot_serve_is_left_out_aloud() -> None:
     assert choice.left_out["no-parametric"] == "no training shape is of the kind 'parametric'"
     more = runs.planned(index_of(128), index_of(192))
     assert "--data has 128, --data-large 192" in more.left_out["size-256"] and len(more.left_out) == 1
-    assert [run.name for run in more.runs if run.large] == ["size-192"]
+    # Sizes compare on the same pictures, so all of them are made of the large ones, that of the flagship as well.
+    assert [run.name for run in more.runs if run.large] == ["size-64", "size-96", "size-128", "size-192"]
+    assert "size" not in more.baseline and "size" in choice.baseline
 
 
 def test_only_takes_runs_and_groups() -> None:
@@ -190,6 +191,17 @@ def test_steps_fill_the_wall_clock_in_the_proportions_of_the_settings() -> None:
     paced = pace.paced(settings, [200, 60])
     assert [(s.iterations, s.warm_up) for s in paced.stages] == [(200, 20), (60, 6)]
     assert paced.validate_every == 260 // pace.VALIDATIONS
+
+
+def test_steps_see_a_number_of_pictures_in_the_same_proportions(toys: Path, tmp_path: Path) -> None:
+    settings = Settings("lin2018", (Stage("small", 100, batch=10), Stage("large", 50, batch=40)))
+    assert pace.counted(settings, 6000) == [200, 100] and 200 * 10 + 100 * 40 == 6000
+    run = next(r for r in runs.planned(read_index(toys), None, batch=3).runs if r.name == "no-variants")
+    assert {stage.batch for stage in run.settings.stages} == {3}
+    counted = bench(toys, tmp_path)
+    counted.samples = 1
+    figures = trial.conduct(run, counted)
+    assert figures["samples"] == 3 * figures["steps"] and "threads" in figures["device"]
 
 
 def test_the_rate_is_the_median_of_the_first_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,7 +308,7 @@ def test_compare_trains_scores_and_draws(
 ) -> None:
     out = tmp_path / "out"
     flags = ["--data", str(toys), "--out", str(out), "--minutes", "0.0001", "--workers", "1", "--views", "1"]
-    flags += ["--cache", str(tmp_path / "cache")]
+    flags += ["--batch", "4", "--cache", str(tmp_path / "cache")]
     assert command(*flags, "--only", "points,morphable,lin2018,pictures-2") == 0
     shown = capsys.readouterr()
     assert "4 runs of 0.0001 minutes: points, morphable, lin2018, pictures-2" in shown.err

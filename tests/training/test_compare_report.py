@@ -19,7 +19,7 @@ def made_up() -> tuple[dict[str, Any], dict[str, list[dict[str, str]]]]:
         f1 = 60.0 - 2 * place
         figures[run.name] = {
             "network": run.network, "steps": 300, "samples": 9600 + 500 * place, "seconds": 480.0, "pictures": 120,
-            "validation": {"score": 2 + place / 10, "f1": f1}, "gflop": 0.8, "parameters_m": 5.1,
+            "device": "a toy", "validation": {"score": 2 + place / 10, "f1": f1}, "gflop": 0.8, "parameters_m": 5.1,
         }  # fmt: skip
         part = {"8192": {"f1": f1, "f2": 80.0, "pred_to_gt": 1.0, "gt_to_pred": 1.2}}
         scored[run.name] = {c: {"mean": part, "median": {}, "worst_decile": {}} for c in ("plain", "clutter")}
@@ -27,7 +27,7 @@ def made_up() -> tuple[dict[str, Any], dict[str, list[dict[str, str]]]]:
             {"seconds": str(40 * n), "samples": str(800 * n), "f1": str(f1 * n / 12), "score": str(9 - n / 2)}
             for n in range(1, 13)
         ]
-    about = {"minutes": 8.0, "device": "a toy", "protocol": "CarPC-1", "views": 24}
+    about = {"minutes": 8.0, "samples": 0, "protocol": "CarPC-1", "views": 24}
     return report.collected(choice, figures, scored, about), curves
 
 

@@ -286,7 +286,10 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path, root: Path, data: tupl
     assert torch.allclose(final["shape_mean"][sought], plain["shape_mean"][sought], atol=1e-6)
 
 
-def test_half_precision_stays_near_the_whole(root: Path, data: tuple[CarDataset, CarDataset], tmp_path: Path) -> None:
+def test_half_precision_stays_near_the_whole(
+    root: Path, data: tuple[CarDataset, CarDataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.loop.computes_bfloat16", lambda: False)
     losses = {}
     for precision in ("float32", "bfloat16", "auto"):
         # Without dropout, which draws other numbers in another precision.
@@ -296,7 +299,9 @@ def test_half_precision_stays_near_the_whole(root: Path, data: tuple[CarDataset,
         losses[precision] = [run._update(module, stage, done)["total"].item() for done in range(2)]
         assert all(torch.isfinite(value).all() for value in run.network.state_dict().values())
         assert all(value.dtype is not torch.bfloat16 for value in run.network.state_dict().values())
-    assert losses["auto"] == losses["float32"], "a CPU without a word"
+    assert losses["auto"] == losses["float32"], "a CPU that has none"
+    monkeypatch.setattr("training.loop.computes_bfloat16", lambda: True)
+    assert run._type() is torch.bfloat16, "auto, on one that has"
     assert losses["bfloat16"] != losses["float32"]
     assert losses["bfloat16"][0] == pytest.approx(losses["float32"][0], rel=0.02)
     assert np.isfinite(losses["bfloat16"]).all(), "also after a step"

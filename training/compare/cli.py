@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 from edge.errors import SettingsError
+from training.compare.runs import BATCH
 from training.meshes.options import add_mesh_flags
 
 DESCRIPTION = """Train every representation (maps, voxels, mesh, points, morphable, and Lin 2018 as published) for the
-same wall clock, and the flagship with one thing changed at a time; score all of them on the test bodies and draw it.
-Each run has its own folder in --out. What is finished is not repeated and what was killed goes on: type the same again.
-Writes compare.json, compare.md and plots as PNG."""
+same wall clock (or number of pictures), and the flagship with one thing changed at a time; score all of them on the
+test bodies and draw it. Each run has its own folder in --out. What is finished is not repeated and what was killed
+goes on: type the same again. Writes compare.json, compare.md and plots as PNG."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,6 +35,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--minutes", type=float, default=8.0, metavar="M", help="training time of each run (default: %(default)g)"
     )
     parser.add_argument(
+        "--samples", type=int, default=0, metavar="N",
+        help="pictures that each run sees, in place of --minutes: for a machine that has more to do, or a GPU",
+    )  # fmt: skip
+    parser.add_argument(
+        "--batch", type=int, default=BATCH, metavar="N",
+        help="pictures in a step, but of Lin 2018 as published (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--only", default="", metavar="NAME,...", help="runs or groups: representations, ablations, size, loss, "
         "pictures, data (default: all; --list shows them)"
     )  # fmt: skip
@@ -51,21 +60,24 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run_compare(options: argparse.Namespace) -> int:
     """Train, score, write, print the tables."""
-    for flag, value in (("--views", options.views), ("--workers", options.workers)):
-        if value < 1:
-            raise SettingsError(f"{flag} is {value}; give 1 or more")
+    least = (("--views", options.views, 1), ("--workers", options.workers, 1), ("--batch", options.batch, 2),
+             ("--samples", options.samples, 0))  # fmt: skip
+    for flag, value, lowest in least:
+        if value < lowest:
+            raise SettingsError(f"{flag} is {value}; give {lowest} or more")
     if not options.minutes > 0:
         raise SettingsError(f"--minutes is {options.minutes:g}; every run needs some time, such as --minutes 8")
     from training.compare.runs import chosen, planned, told
     from training.data.shards import read_index
 
     large = None if options.data_large is None else read_index(options.data_large)
-    choice = planned(read_index(options.data), large)
+    choice = planned(read_index(options.data), large, batch=options.batch)
     only = [name.strip() for name in options.only.split(",") if name.strip()]
     runs = chosen(choice, only)
     for sentence in told(choice.left_out, only):
         say(sentence)
-    say(f"{len(runs)} runs of {options.minutes:g} minutes: {', '.join(run.name for run in runs)}")
+    each = f"{options.samples:,} pictures" if options.samples else f"{options.minutes:g} minutes"
+    say(f"{len(runs)} runs of {each}: {', '.join(run.name for run in runs)}")
     if options.list:
         return 0
     from training import distributed
@@ -82,7 +94,8 @@ def run_compare(options: argparse.Namespace) -> int:
         distributed.stop(place)
         raise SettingsError("compare gives each run one process, so that times compare; start it without torchrun")
     bench = Bench(
-        options.data, options.data_large, options.out, options.minutes, place, options.workers, say=say
+        options.data, options.data_large, options.out, options.minutes, place, options.workers, options.samples,
+        say=say,
     )
     for run in bench.in_order(runs):
         conduct(run, bench)

@@ -1,4 +1,5 @@
-"""How many steps fit into a wall clock: measured over the first steps, so that the cosine ends when time does."""
+"""How many steps fit into a wall clock: measured over the first steps, so that the cosine ends when time does. Or how
+many see a number of pictures."""
 
 from __future__ import annotations
 
@@ -37,6 +38,12 @@ def fitted(settings: Settings, rates: Sequence[float], seconds: float) -> list[i
     """Iterations of each stage that together take ``seconds``, in the proportions of the settings; at least 2 each."""
     whole = sum(stage.iterations * rate for stage, rate in zip(settings.stages, rates, strict=True))
     return [max(2, round(stage.iterations * seconds / whole)) for stage in settings.stages]
+
+
+def counted(settings: Settings, samples: int) -> list[int]:
+    """Iterations of each stage that together see about so many pictures, in the proportions of the settings."""
+    whole = sum(stage.iterations * stage.batch for stage in settings.stages)
+    return [max(2, round(stage.iterations * samples / whole)) for stage in settings.stages]
 
 
 def paced(settings: Settings, iterations: Sequence[int]) -> Settings:

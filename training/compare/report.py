@@ -59,11 +59,10 @@ def collected(
 
 def members(results: Results, group: str) -> list[tuple[str, str, float]]:
     """Name, label and number of a group's finished runs, the baseline in its place among them."""
-    label, number = results["baseline"][group]
     own = [(name, run["label"], run["number"]) for name, run in results["runs"].items() if run["group"] == group]
-    if group != "representations" and own and BASELINE in results["runs"]:
+    if group != "representations" and group in results["baseline"] and own and BASELINE in results["runs"]:
         # The whole is first where there is no order, and where it belongs where there is one.
-        own = sorted([(BASELINE, label, number), *own], key=lambda member: member[2])
+        own = sorted([(BASELINE, *results["baseline"][group]), *own], key=lambda member: member[2])
     return own
 
 
@@ -86,10 +85,7 @@ def markdown(results: Results, drawn: Sequence[str]) -> str:
     """compare.md. drawn: names of the plots beside it."""
     parts = [
         "# Comparison\n",
-        f"Every run had {results['minutes']:g} minutes of training on {results['device']}, measured by its steps alone "
-        "(no validation, no reading of data); how many steps that is was told from the first ten, so the rate of "
-        "learning ended with the time. Samples seen differ, and are in the tables. All but Lin 2018, original, share "
-        "encoder, batch and data.\n",
+        f"Every run {_lasted(results)} All but Lin 2018, original, share encoder, batch and data.\n",
         "Distances are means to the nearest point x 100, in lengths of the car; F@1 and F@2 are F-scores at 1 % and "
         "2 % of it, per cent. On the validation bodies with 2,048 points; on the "
         f"{results['views']} views of each test body by the benchmark ({results['protocol']}), {MAIN} points. "
@@ -102,6 +98,18 @@ def markdown(results: Results, drawn: Sequence[str]) -> str:
     if drawn:
         parts += ["## Plots\n", *(f"![{PLOTS[name]}]({name})\n" for name in drawn)]
     return "\n".join(parts)
+
+
+def _lasted(results: Results) -> str:
+    """What was alike of all runs: their time, or the pictures that they saw."""
+    devices = " and ".join(sorted({str(run["device"]) for run in results["runs"].values()}))
+    if results["samples"]:
+        return f"saw {results['samples']:,} pictures, on {devices}. Minutes are of the steps alone."
+    return (
+        f"had {results['minutes']:g} minutes of training on {devices}, measured by its steps alone (no validation, no "
+        "reading of data); how many steps that is was told from the first ten, so the rate of learning ended with the "
+        "time. Samples seen differ, and are in the tables."
+    )
 
 
 def write(results: Results, drawn: Sequence[str], out: Path) -> None:

@@ -18,7 +18,8 @@ BASELINE = "morphable"
 #: Lin 2018 as published has an encoder and stages of its own; the others share all but the representation.
 ORIGINAL = "lin2018"
 SHARED = ("maps", "voxels", "mesh", "points", BASELINE)
-#: Pictures in a step of all runs but Lin 2018's own: in short runs many small steps teach more than few large ones.
+#: Pictures in a step of all runs but Lin 2018's own, unless told otherwise: in short runs many small steps teach more
+#: than few large ones.
 BATCH = 32
 SIZES = (64, 96, 128, 192, 256)
 PICTURES = (2, 4, 8)
@@ -61,29 +62,32 @@ class Run:
 
 @dataclass(frozen=True)
 class Choice:
-    """runs: that can be made. left_out: reasons by name. baseline: label and number of the baseline in each group."""
+    """runs: that can be made. left_out: reasons by name. baseline: label and number of the baseline in each group that
+    it belongs to: with shards of larger pictures, image sizes are compared on these alone."""
 
     runs: tuple[Run, ...]
     left_out: dict[str, str]
     baseline: dict[str, tuple[str, int]]
 
 
-def planned(index: Mapping[str, Any], large: Mapping[str, Any] | None, configs: Path = CONFIGS) -> Choice:
+def planned(
+    index: Mapping[str, Any], large: Mapping[str, Any] | None, configs: Path = CONFIGS, batch: int = BATCH
+) -> Choice:
     """All runs that the shards allow, given their index and that of the shards of larger pictures.
 
-    Raises SettingsError for settings files that do not load.
+    batch: pictures in a step. Raises SettingsError for settings files that do not load.
     """
-    base = _alike(load(configs / f"{BASELINE}.toml"), load(configs / f"{BASELINE}.toml"))
+    base = _alike(load(configs / f"{BASELINE}.toml"), load(configs / f"{BASELINE}.toml"), batch)
     size, pictures = input_size(BASELINE, base.arguments), int(index["settings"]["pictures"])
-    wanted = [Run(n, "representations", n, _alike(load(configs / f"{n}.toml"), base), size) for n in SHARED]
+    wanted = [Run(n, "representations", n, _alike(load(configs / f"{n}.toml"), base, batch), size) for n in SHARED]
     original = dataclasses.replace(load(configs / f"{ORIGINAL}.toml"), hold_out=base.hold_out)
     wanted.append(Run(
         ORIGINAL, "representations", "lin2018, original", original, input_size(ORIGINAL, original.arguments)
     ))  # fmt: skip
     wanted += [
         Run(f"size-{n}", "size", f"{n} px", _with_arguments(base, image_size=n), n,
-            large=n > int(index["image_size"]), number=n)
-        for n in SIZES if n != size
+            large=large is not None or n > int(index["image_size"]), number=n)
+        for n in SIZES if n != size or large is not None
     ]  # fmt: skip
     weights: dict[str, tuple[str, dict[str, float]]] = {
         "loss-plane": ("plane only", {"point": 0.0}), "loss-point": ("point only", {"plane": 0.0, "point": 100.0}),
@@ -100,12 +104,18 @@ def planned(index: Mapping[str, Any], large: Mapping[str, Any] | None, configs: 
         Run("no-parametric", "data", "no parametric cars", base, size, without="parametric"),
         Run("no-imagenet", "data", "no ImageNet start", scratch, size),
     ]
+    if base.augment_shape:
+        still = dataclasses.replace(base, augment_shape=0.0)
+        wanted.append(Run("no-bending", "data", "shapes as they are", still, size))
     reasons = {run.name: _reason(run, index, large) for run in wanted}
+    baseline = {
+        "loss": ("plane and point", 0), "pictures": (f"all {pictures}", pictures), "data": ("all of it", 0),
+        "representations": (BASELINE, 0), **({} if large is not None else {"size": (f"{size} px", size)}),
+    }  # fmt: skip
     return Choice(
         tuple(run for run in wanted if not reasons[run.name]), {name: why for name, why in reasons.items() if why},
-        {"size": (f"{size} px", size), "loss": ("plane and point", 0), "pictures": (f"all {pictures}", pictures),
-         "data": ("all of it", 0), "representations": (BASELINE, 0)},
-    )  # fmt: skip
+        baseline,
+    )
 
 
 def chosen(choice: Choice, only: Sequence[str]) -> list[Run]:
@@ -128,11 +138,11 @@ def told(left_out: Mapping[str, str], only: Iterable[str]) -> list[str]:
     return [f"{name} is left out: {why}" for name, why in left_out.items() if name in names]
 
 
-def _alike(settings: Settings, base: Settings) -> Settings:
+def _alike(settings: Settings, base: Settings, batch: int) -> Settings:
     """A representation's settings with all that is not its own taken from the flagship's."""
     common: dict[str, Any] = {name: getattr(base, name) for name in ALIKE}
     rates = {name: rate for name, rate in base.rates.items() if name == "encoder"}
-    stages = tuple(dataclasses.replace(stage, batch=BATCH) for stage in settings.stages)
+    stages = tuple(dataclasses.replace(stage, batch=batch) for stage in settings.stages)
     size = input_size(base.network, base.arguments)
     return dataclasses.replace(
         settings, **common, rates={**settings.rates, **rates}, stages=stages, early_stop=0,

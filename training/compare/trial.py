@@ -18,6 +18,7 @@ import torch
 
 from edge.bundle import sha256_file
 from edge.errors import DataError, SettingsError
+from training.benchmark import scoring
 from training.benchmark.plain import open_checkpoint
 from training.compare import pace
 from training.compare.runs import Run
@@ -45,7 +46,8 @@ class Sets(NamedTuple):
 
 @dataclass
 class Bench:
-    """What all runs share. data, large: folders of shards. minutes: of training, for each run. probe: steps timed.
+    """What all runs share. data, large: folders of shards. minutes: of training, for each run, or, if not 0, samples:
+    pictures that each sees. probe: steps timed.
 
     The last data set that was read is kept for the next run.
     """
@@ -56,6 +58,7 @@ class Bench:
     minutes: float
     place: Place
     workers: int = 2
+    samples: int = 0
     probe: int = pace.PROBE
     say: Callable[[str], None] = print
     _kept: tuple[Any, Sets] | None = field(default=None, repr=False)
@@ -113,11 +116,7 @@ def conduct(run: Run, bench: Bench) -> dict[str, Any]:
     sets = bench.sets(run)
     folder.mkdir(parents=True, exist_ok=True)
     if plan is None:
-        rates = pace.measured(_trainer(run.settings, sets, folder, bench), bench.probe)
-        gc.collect()
-        plan = {
-            "wish": wish, "seconds_per_step": rates, "iterations": pace.fitted(run.settings, rates, 60 * bench.minutes),
-        }  # fmt: skip
+        plan = {"wish": wish, **_planned(run, sets, folder, bench)}
         write_json(folder / PLAN, plan)
     settings = pace.paced(run.settings, plan["iterations"])
     trainer = _trainer(settings, sets, folder, bench)
@@ -128,12 +127,28 @@ def conduct(run: Run, bench: Bench) -> dict[str, Any]:
     fits = trainer.train()
     figures = {
         "network": run.network, "steps": trainer.step, "samples": trainer.samples,
-        "seconds": round(trainer.seconds, 1), "seconds_per_step": plan["seconds_per_step"], "fits": fits,
+        "seconds": round(trainer.seconds, 1), "device": device_name(bench.place), "fits": fits,
         "shapes": len(sets.train.names), "pictures": len(sets.train.images), **judged(run, sets, folder, bench.place),
     }  # fmt: skip
     write_json(folder / FIGURES, figures)
     bench.say(f"{run.name}: {trainer.samples} samples in {trainer.seconds / 60:.1f} min")
     return figures
+
+
+def _planned(run: Run, sets: Sets, folder: Path, bench: Bench) -> dict[str, Any]:
+    """Iterations of each stage, and for runs of a given time the measured seconds of a step that they follow from."""
+    if bench.samples:
+        return {"iterations": pace.counted(run.settings, bench.samples)}
+    rates = pace.measured(_trainer(run.settings, sets, folder, bench), bench.probe)
+    gc.collect()
+    return {"seconds_per_step": rates, "iterations": pace.fitted(run.settings, rates, 60 * bench.minutes)}
+
+
+def device_name(place: Place) -> str:
+    """What a run was computed on."""
+    if place.device.type == "cuda":
+        return torch.cuda.get_device_name(place.device)
+    return f"{scoring.processor()}, {torch.get_num_threads()} threads"
 
 
 def judged(run: Run, sets: Sets, folder: Path, place: Place) -> dict[str, Any]:
@@ -154,7 +169,7 @@ def _trainer(settings: Settings, sets: Sets, folder: Path, bench: Bench) -> Trai
 def _wish(run: Run, bench: Bench, root: Path) -> dict[str, Any]:
     """All that decides what a run learns, as JSON has it."""
     wish = {
-        "minutes": bench.minutes, "shards": sha256_file(str(root / INDEX)),
+        "minutes": bench.minutes, "samples": bench.samples, "shards": sha256_file(str(root / INDEX)),
         "settings": dataclasses.asdict(run.settings), "pictures per shape": run.limit, "shapes": run.without,
     }  # fmt: skip
     return dict(json.loads(json.dumps(wish)))

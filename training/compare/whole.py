@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import torch
-
 from training import curve
-from training.benchmark import protocol, scoring
+from training.benchmark import protocol
 from training.compare import plots, report
 from training.compare.report import Results
 from training.compare.runs import Choice
@@ -20,10 +18,8 @@ def summed_up(choice: Choice, bench: Bench, bodies: Bodies) -> Results:
         run.name: (run.network, bench.folder(run) / CHECKPOINT) for run in choice.runs if run.name in figures
     }
     scores = scored(checkpoints, bodies, bench.say)
-    gpu = bench.place.device.type == "cuda"
-    device = torch.cuda.get_device_name() if gpu else f"{scoring.processor()}, {torch.get_num_threads()} threads"
     about: Results = {
-        "minutes": bench.minutes, "device": device, "protocol": f"{protocol.NAME}, version {protocol.VERSION}",
+        "minutes": bench.minutes, "samples": bench.samples, "protocol": f"{protocol.NAME}, version {protocol.VERSION}",
         "views": bodies.views, "conditions": list(CONDITIONS),
     }  # fmt: skip
     results = report.collected(choice, figures, scores, about)

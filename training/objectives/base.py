@@ -41,6 +41,10 @@ class Objective(nn.Module):
         for parameter in encoder.parameters() if encoder is not None else ():
             parameter.requires_grad_(not stage.freeze_encoder)
 
+    def complete(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """A training batch, augmented, with what only the objective knows of its shapes; may change the shapes."""
+        return batch
+
     def forward(self, image: Tensor, stage: Stage) -> dict[str, Tensor]:
         """(B, 3, S, S), normalised, to tensors by name."""
         raise NotImplementedError

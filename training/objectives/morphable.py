@@ -13,8 +13,8 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from edge.errors import SettingsError
-from training import losses_extras
-from training.batches import Batch
+from training import losses_extras, warp
+from training.batches import Batch, Truth
 from training.morphable.register import PROPORTIONS
 from training.morphable.registered import registered
 from training.morphable.space import shape_space
@@ -90,10 +90,21 @@ class MorphableObjective(CloudObjective):
         original = np.array([name.endswith("-0") for name in task.data.names]) & task.data.real
         space = shape_space(shapes, rows, original, len(network.shape_basis))
         network.start_from(space, shapes.boxes[rows])
+        self.bent = task.settings.augment_shape
         self.template_normals = shapes.normals[shapes.rows([shapes.template])[0]].astype(np.float64)
         self.points = torch.from_numpy(shapes.points[rows]).to(self.device)
         self.normals = torch.from_numpy(shapes.normals[rows]).to(self.device)
         self.scales = torch.from_numpy((shapes.boxes[rows] / PROPORTIONS).astype(np.float32)).to(self.device)
+
+    def complete(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """The registered points of the batch's shapes; shapes and pictures are bent by up to ``augment_shape``."""
+        scale = self.scales[batch.shape]
+        points = self.points[batch.shape].float() * scale[:, None]
+        normals = functional.normalize(self.normals[batch.shape].float() / scale[:, None], dim=2)
+        batch = batch._replace(truth=Truth(points, normals, scale))
+        if not self.bent:
+            return batch
+        return warp.warped(batch, self.bent, generator)
 
     def forward(self, image: Tensor, stage: Stage) -> dict[str, Tensor]:
         """``Morphable.parts``; from the feature on in float32: half of it would blur points by 0.2 % of the length."""
@@ -103,9 +114,8 @@ class MorphableObjective(CloudObjective):
 
     def loss(self, output: dict[str, Tensor], batch: Batch, stage: Stage, step: int) -> dict[str, Tensor]:
         """Distances are means over points, canonical units; see WEIGHTS for what each counts."""
-        scale = self.scales[batch.shape]
-        true = self.points[batch.shape].float() * scale[:, None]
-        normal = functional.normalize(self.normals[batch.shape].float() / scale[:, None], dim=2)
+        assert batch.truth is not None
+        true, normal, scale = batch.truth
         away = output["half"].float() - true
         plane = (away * normal).sum(2)
         box = (output["box"].float() - scale[:, 1:].log()).abs().mean()
