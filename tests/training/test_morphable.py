@@ -224,7 +224,7 @@ def test_the_loss_falls(
 def test_the_truth_costs_nothing(root: Path, data: tuple[CarDataset, CarDataset]) -> None:
     objective = build_objective(Task(settings(), *data, root, PLACE, 1))
     stage = settings().stages[0]
-    batch = Pool(data[0], settings()).sample(stage, 0, 64)
+    batch = Pool(data[0], settings(), complete=objective.complete).sample(stage, 0, 64)
     output = objective(batch.image, stage)
     scale = objective.scales[batch.shape]
     truth = objective.points[batch.shape].float() * scale[:, None]
@@ -238,6 +238,26 @@ def test_the_truth_costs_nothing(root: Path, data: tuple[CarDataset, CarDataset]
         moved = objective.loss({**perfect, "half": truth + 0.01 * way}, batch, stage, 0)
         assert moved["plane"].item() == pytest.approx(plane, abs=1e-5)
         assert moved["point"].item() == pytest.approx(0.01, abs=1e-5)
+
+
+def test_bent_cars_are_bent_alike_for_every_number_of_processes(root: Path, data: tuple[CarDataset, CarDataset]) -> None:
+    bent = settings(augment_shape=0.02)
+    objective = build_objective(Task(bent, *data, root, PLACE, 1))
+    stage = bent.stages[0]
+    plain = Pool(data[0], bent).sample(stage, 3, 64)
+    pool = Pool(data[0], bent, complete=objective.complete)
+    whole, halves = pool.sample(stage, 3, 64), [pool.sample(stage, 3, 64, rank, 2) for rank in (0, 1)]
+    assert torch.equal(whole.image, torch.cat([half.image for half in halves]))
+    assert torch.equal(whole.truth.points, torch.cat([half.truth.points for half in halves]))
+    assert not torch.allclose(whole.image, plain.image, atol=0.02)
+    scale = objective.scales[whole.shape]
+    still = objective.points[whole.shape].float() * scale[:, None]
+    assert 1e-3 < (whole.truth.points - still).norm(dim=2).mean() < 0.05
+    # Loss and truth are of the bent car: what is perfect for the one at rest is off now.
+    output = objective(whole.image, stage)
+    exact = {**output, "half": whole.truth.points, "box": whole.truth.box[:, 1:].log()}
+    assert objective.loss(exact, whole, stage, 0)["point"].item() < 1e-6
+    assert objective.loss({**exact, "half": still}, whole, stage, 0)["point"].item() > 1e-3
 
 
 def test_expected_errors_are_scaled_to_the_found_ones(root: Path, data: tuple[CarDataset, CarDataset]) -> None:
