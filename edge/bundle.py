@@ -17,6 +17,8 @@ SHIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bundles")
 DEFAULT = "morphable"
 
 
+#: The network that reconstructs.
+NETWORK = "reconstructor.onnx"
 #: The triangles of the output ``vertices``: int32 (F, 3).
 FACES = "faces.npy"
 #: What a network may give, in the order of its outputs, and the shape of each; None is a number of the network's own.
@@ -42,6 +44,37 @@ class LengthPrior(NamedTuple):
     std: float
 
 
+class Graph(NamedTuple):
+    """One network of a bundle, as a backend runs it.
+
+    path: ONNX file. input_name, input_shape: of its only input, float32. outputs: shape of each output by its name.
+    """
+
+    path: str
+    input_name: str
+    input_shape: Tuple[int, ...]
+    outputs: Dict[str, Tuple[int, ...]]
+
+
+class FinderSpec(NamedTuple):
+    """The bundle's car detector.
+
+    graph: its outputs are ``boxes`` (1, N, 4) and ``scores`` (1, N, classes). mean, std: (3,) float32, applied to RGB
+    in 0..1. classes: names, in the order of the scores. anchors: see :func:`edge.runtime.anchors.make_anchors`.
+    """
+
+    graph: Graph
+    mean: np.ndarray
+    std: np.ndarray
+    classes: Tuple[str, ...]
+    anchors: Dict[str, Any]
+
+    @property
+    def car(self) -> int:
+        """Column of the scores that is the car's."""
+        return self.classes.index("car")
+
+
 class Bundle(NamedTuple):
     """An opened, verified bundle.
 
@@ -54,6 +87,7 @@ class Bundle(NamedTuple):
     grid: (2, 3) float32, lower and upper corner of the box that ``occupancy`` fills, canonical frame. Only with it.
     classes: names of the body classes, in the order of the logits. Only with ``classes``.
     length_prior: of the cars it was trained on, for networks that do not predict the length; None if unknown.
+    finder: the car detector, None for a bundle without one.
     """
 
     path: str
@@ -69,10 +103,17 @@ class Bundle(NamedTuple):
     grid: Optional[np.ndarray] = None
     classes: Tuple[str, ...] = ()
     length_prior: Optional[LengthPrior] = None
+    finder: Optional[FinderSpec] = None
 
     @property
     def name(self) -> str:
         return str(self.manifest["name"])
+
+    @property
+    def graph(self) -> Graph:
+        """The network that reconstructs."""
+        shape = (1, 3, self.input_size, self.input_size)
+        return Graph(self.file(NETWORK), self.input_name, shape, self.outputs)
 
     def file(self, name: str) -> str:
         """Path of one file of the bundle; BundleError if the manifest does not list it."""
@@ -153,6 +194,7 @@ def load_bundle(name_or_path: str, verify: bool = True) -> Bundle:
             grid=_grid(path, manifest["grid"]) if "occupancy" in outputs else None,
             classes=_classes(path, manifest["classes"], outputs["classes"][1]) if "classes" in outputs else (),
             length_prior=LengthPrior(float(prior["mean"]), float(prior["std"])),
+            finder=_finder(path, manifest) if "finder" in manifest else None,
         )
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise BundleError("manifest of %s lacks or garbles %s; export the bundle again" % (path, error))
@@ -206,6 +248,23 @@ def _classes(path: str, names: Any, count: int) -> Tuple[str, ...]:
         raise BundleError("bundle %s names %d body classes and its network tells %d apart; export the bundle again"
                           % (path, len(names), count))
     return tuple(str(name) for name in names)
+
+
+def _finder(path: str, manifest: Dict[str, Any]) -> FinderSpec:
+    spec = manifest["finder"]
+    file, given = str(spec["file"]), spec["input"]
+    if file not in manifest["files"]:
+        raise BundleError("bundle %s names a finder %s that is not among its files; export the bundle again" % (
+            path, file))
+    shapes = {str(name): tuple(int(n) for n in shape) for name, shape in spec["outputs"].items()}
+    classes, cells = tuple(str(name) for name in spec["classes"]), shapes["boxes"][1]
+    wanted = {"boxes": (1, cells, 4), "scores": (1, cells, len(classes))}
+    if shapes != wanted or "car" not in classes:
+        raise BundleError("bundle %s has a finder that gives %s of the classes %s; wanted are %s and the class car. "
+                          "Export the bundle again" % (path, shapes, ", ".join(classes), wanted))
+    graph = Graph(os.path.join(path, file), str(given["name"]), tuple(int(n) for n in given["shape"]), shapes)
+    mean, std = (np.asarray(given[name], dtype=np.float32).reshape(3) for name in ("mean", "std"))
+    return FinderSpec(graph, mean, std, classes, dict(spec["anchors"]))
 
 
 def _check_file(folder: str, name: str, entry: Dict[str, Any], verify: bool) -> None:

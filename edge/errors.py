@@ -55,3 +55,9 @@ class DataError(CarcloudError):
     """Training data (meshes, shards, checkpoints) that is missing or damaged."""
 
     exit_code = 8
+
+
+class NoCarError(CarcloudError):
+    """A picture in which nothing is taken for a car, or fewer cars than the one that was asked for."""
+
+    exit_code = 9

@@ -29,6 +29,7 @@ class Settings(NamedTuple):
     threads: int = 0
     max_points: int = 16384
     box: Optional[Tuple[float, float, float, float]] = None
+    find: bool = True
     host: str = "127.0.0.1"
     port: int = 8000
     token_file: Optional[str] = None
@@ -57,7 +58,8 @@ FIELDS: Dict[str, Field] = {
     "backend": Field("text", "what runs the network: auto or ort (ONNX Runtime)", "NAME"),
     "threads": Field("whole", "CPU threads of the network, 0 for one per core", "N", 0, 256),
     "max_points": Field("whole", "largest cloud, in points; 0 for no limit", "N", 0, 1000000),
-    "box": Field("box", "where the car is, in pixels; without it the car is taken to fill the picture", "X,Y,W,H"),
+    "box": Field("box", "where the car is, in pixels; without it the car is looked for", "X,Y,W,H"),
+    "find": Field("flag", "look for the car; without it, and without --box, it is taken to fill the picture"),
     "host": Field("text", "address to listen on; anything but this machine itself needs a token", "ADDRESS"),
     "port": Field("whole", "TCP port to listen on; 0 for any free one", "PORT", 0, 65535),
     "token_file": Field("text or null", "file with the token clients must show; made if it does not exist", "FILE"),

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import sys
+from contextlib import ExitStack
 from typing import Any, Dict, List
 
 import edge
@@ -41,7 +42,7 @@ def register(subparsers: Any) -> None:
         help="seconds to pull with each number of clients, 0 to leave that out (default: 3)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    settings.add_arguments(parser, ("source", "bundle", "backend", "threads", "max_points", "box"))
+    settings.add_arguments(parser, ("source", "bundle", "backend", "threads", "max_points", "box", "find"))
     parser.set_defaults(run=run)
 
 
@@ -64,20 +65,26 @@ def measure(chosen: settings.Settings, frames: int, seconds: float) -> Dict[str,
     from edge.bundle import load_bundle
     from edge.cli import measure as m
     from edge.runtime.backends import open_backend
+    from edge.runtime.finder import open_finder
     from edge.runtime.reconstructor import Reconstructor
 
     source = str(chosen.source)
     bundle = load_bundle(chosen.bundle)
     network = bundle.manifest.get("network", {})
-    with open_backend(bundle, chosen.backend, chosen.threads) as backend:
+    with ExitStack() as stack:
+        backend = stack.enter_context(open_backend(bundle, chosen.backend, chosen.threads))
+        finder = open_finder(bundle, chosen.backend, chosen.threads) if chosen.find and chosen.box is None else None
+        if finder is not None:
+            stack.enter_context(finder)
+        where = m.Where(chosen.box, finder)
         reconstructor = Reconstructor(bundle, backend, chosen.max_points)
         before = m.time_reference()
         progress = Progress(frames + m.WARM_UP, "frames")
-        line = m.measure_pipeline(source, reconstructor, chosen.box, frames, progress.update)
+        line = m.measure_pipeline(source, reconstructor, where, frames, progress.update)
         pulls = []
         for clients in CLIENTS if seconds > 0 else ():
             progress.say("pulling for %g s with %d client%s" % (seconds, clients, "s"[: clients > 1]))
-            pulls.append(m.measure_pulls(source, reconstructor, chosen.box, clients, seconds))
+            pulls.append(m.measure_pulls(source, reconstructor, where, clients, seconds))
         detail = backend.detail
     # Before and after, so that a machine that gets busy in between shows in the 90th percentile.
     reference = m.stage(before + m.time_reference())

@@ -6,9 +6,11 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import numpy as np
 
-from edge.errors import CarcloudError
+from edge.errors import CarcloudError, NoCarError
 from edge.runtime.capture import NewestFrame
-from edge.runtime.pipeline import Pipeline, Result
+from edge.runtime.finder import Finder
+from edge.runtime.following import Follower
+from edge.runtime.pipeline import Glimpse, Pipeline, Result
 from edge.runtime.reconstructor import Box, Reconstructor
 from edge.runtime.sources import Frame, Source, open_source
 
@@ -16,8 +18,8 @@ from edge.runtime.sources import Frame, Source, open_source
 WARM_UP = 5
 #: Side of the matrices of the reference loop, and how often they are multiplied.
 REFERENCE_SIZE, REFERENCE_LOOPS = 512, 16
-#: In their order; "colour" only where the network tells the pose.
-STAGES = ("capture", "crop", "network", "fusion", "colour")
+#: In their order; "find" only where the car is looked for, "colour" only where the network tells the pose.
+STAGES = ("capture", "find", "crop", "network", "fusion", "colour")
 
 
 class Stage(NamedTuple):
@@ -43,6 +45,17 @@ class PullFigures(NamedTuple):
     latency: Stage
     rate: float
     clouds: int
+
+
+class Where(NamedTuple):
+    """Where the car is: a box, or a finder that looks for it, or neither: then it fills the picture."""
+
+    box: Optional[Box] = None
+    finder: Optional[Finder] = None
+
+    def follower(self) -> Optional[Follower]:
+        """Follows the car of a new run, None without a finder."""
+        return None if self.finder is None else Follower(self.finder)
 
 
 class Repeated(Source):
@@ -86,7 +99,7 @@ def stage(values: List[float]) -> Stage:
 
 
 def measure_pipeline(
-    uri: str, reconstructor: Reconstructor, box: Optional[Box], frames: int, on_frame: Callable[[int], None]
+    uri: str, reconstructor: Reconstructor, where: Where, frames: int, on_frame: Callable[[int], None]
 ) -> PipelineFigures:
     """Run a source through the pipeline for ``frames`` results after the warm-up."""
     stop = threading.Event()
@@ -101,8 +114,20 @@ def measure_pipeline(
         if len(results) >= frames + WARM_UP:
             stop.set()
 
+    unseen: List[int] = []
+
+    def empty(glimpse: Glimpse) -> None:
+        unseen.append(glimpse.seq)
+        if len(unseen) >= 10 * (frames + WARM_UP):
+            stop.set()
+
     with NewestFrame(Repeated(lambda: open_source(uri))) as newest:
-        Pipeline(newest, reconstructor, sink, box).run(stop)
+        Pipeline(newest, reconstructor, sink, where.box, where.follower(), empty).run(stop)
+    if len(results) < frames + WARM_UP and unseen:
+        raise NoCarError(
+            "in %d frames of %s no car was found, and in %d one was; say where it is with --box x,y,width,height, or "
+            "that it fills the picture with --no-find" % (len(unseen), newest.source.uri, len(results))
+        )
     if len(results) < frames + WARM_UP:
         raise CarcloudError(
             "%s gave %d frames only; bench needs %d" % (newest.source.uri, len(results), frames + WARM_UP)
@@ -115,7 +140,7 @@ def measure_pipeline(
 
 
 def measure_pulls(
-    uri: str, reconstructor: Reconstructor, box: Optional[Box], clients: int, seconds: float
+    uri: str, reconstructor: Reconstructor, where: Where, clients: int, seconds: float
 ) -> PullFigures:
     """Serve the live pipeline on a loopback port and pull from it with so many clients, all in this process."""
     from edge.server.app import create_app
@@ -128,7 +153,7 @@ def measure_pulls(
     latencies: List[List[float]] = [[] for _ in range(clients)]
     errors: List[Exception] = []
     with NewestFrame(Repeated(lambda: open_source(uri))) as newest:
-        pipeline = Pipeline(newest, reconstructor, hub.publish, box)
+        pipeline = Pipeline(newest, reconstructor, hub.publish, where.box, where.follower(), hub.publish_unseen)
         jobs = [lambda: pipeline.run(stop)] + [_puller(server.url, into, stop) for into in latencies]
         threads = [threading.Thread(target=_guarded, args=(job, errors, stop), daemon=True) for job in jobs]
         server.start()

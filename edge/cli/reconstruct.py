@@ -4,18 +4,20 @@ import argparse
 import json
 import os
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Tuple
 
 import edge
 from edge import settings
 from edge.cli.progress import Progress
-from edge.errors import CarcloudError, ImageError, SettingsError, SourceError
+from edge.errors import CarcloudError, ImageError, NoCarError, SettingsError, SourceError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from edge.bundle import Bundle
-    from edge.runtime.reconstructor import Reconstruction, Reconstructor
+    from edge.runtime.finder import Finder
+    from edge.runtime.reconstructor import Box, Reconstruction, Reconstructor
 
 FORMATS = ("ply", "npz")
 SUMMARY = "summary.json"
@@ -25,14 +27,17 @@ FRAME = "canonical: x forward, y left, z up, origin at the centre of the car's b
 DESCRIPTION = """Make a 3-D point cloud of the car in each photo.
 
 Each photo gives one file in DIR, named like it, in the canonical frame: x forward, y left, z up, the car's length
-is 1. DIR/summary.json lists what became of every photo. Without --box the car is taken to fill the photo."""
+is 1. DIR/summary.json lists what became of every photo. The car is looked for: of several, the one that stands out
+most is taken, and of a photo without any car no cloud is made."""
 
 EPILOG = """examples:
   carcloud reconstruct car.jpg --out clouds/
   carcloud reconstruct photos/ --out clouds/ --format npz
+  carcloud reconstruct street.jpg --out clouds/ --car 2          the second most prominent car
   carcloud reconstruct street.jpg --out clouds/ --box 420,180,600,320
 
-exit code: 0 if all went well, 1 if a photo of a folder failed (the rest was done), others as in the README.
+exit code: 0 if all went well, 1 if a photo of a folder failed or shows no car (the rest was done), others as in the
+README.
 """
 
 
@@ -54,7 +59,10 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--out", metavar="DIR", help="folder for the clouds and summary.json; made if missing")
     parser.add_argument("--format", choices=FORMATS, default="ply", help="ply for viewers (default), npz for NumPy")
     parser.add_argument("--overwrite", action="store_true", help="replace clouds of an earlier run")
-    settings.add_arguments(parser, ("bundle", "backend", "threads", "max_points", "box"))
+    parser.add_argument(
+        "--car", type=int, default=1, metavar="N", help="of several cars the N-th most prominent (default: %(default)s)"
+    )
+    settings.add_arguments(parser, ("bundle", "backend", "threads", "max_points", "box", "find"))
     parser.set_defaults(run=run)
 
 
@@ -66,16 +74,27 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if not options.out:
         raise SettingsError("nowhere to write; add --out DIR")
+    if options.car < 1:
+        raise SettingsError("--car is %d; the most prominent car is 1, the next one 2" % options.car)
     from edge.bundle import load_bundle
     from edge.runtime.backends import open_backend
+    from edge.runtime.finder import open_finder
     from edge.runtime.pipeline import stop_on_signals
     from edge.runtime.reconstructor import Reconstructor
 
     single = not os.path.isdir(options.input)
     jobs = find_jobs(options.input, options.format)
     bundle = load_bundle(chosen.bundle)
-    with open_backend(bundle, chosen.backend, chosen.threads) as backend, stop_on_signals() as stop:
+    with ExitStack() as stack:
+        backend = stack.enter_context(open_backend(bundle, chosen.backend, chosen.threads))
+        finder = open_finder(bundle, chosen.backend, chosen.threads) if chosen.find and chosen.box is None else None
+        if finder is not None:
+            stack.enter_context(finder)
+        elif options.car > 1:
+            raise SettingsError("--car %d needs a bundle with a finder, and neither --box nor --no-find" % options.car)
+        stop = stack.enter_context(stop_on_signals())
         reconstructor = Reconstructor(bundle, backend, chosen.max_points)
+        where = Where(chosen.box, finder, options.car)
         prepare_folder(options.out, [job.output for job in jobs] + [SUMMARY], options.overwrite)
         summary = Summary(bundle, backend.detail, options.format)
         progress = Progress(len(jobs), "reconstruct")
@@ -83,7 +102,12 @@ def run(options: argparse.Namespace) -> int:
             if stop.is_set():
                 break
             try:
-                summary.add(job, *reconstruct_one(job, options.out, options.format, reconstructor, chosen.box))
+                summary.add(job, *reconstruct_one(job, options.out, options.format, reconstructor, where))
+            except NoCarError as error:
+                if single:
+                    raise
+                summary.fail(job, str(error), "no car")
+                progress.say(str(error))
             except (ImageError, SettingsError) as error:
                 if single:
                     raise
@@ -93,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
         progress.close()
         summary.write(os.path.join(options.out, SUMMARY), len(jobs), chosen.box)
     print(summary.sentence(options.out))
-    return 130 if stop.is_set() else 1 if summary.failed else 0
+    return 130 if stop.is_set() else 1 if summary.failed or summary.without_car else 0
 
 
 def find_jobs(source: str, extension: str) -> List[Job]:
@@ -148,16 +172,18 @@ def prepare_folder(folder: str, outputs: List[str], overwrite: bool) -> None:
 
 
 def reconstruct_one(
-    job: Job, folder: str, extension: str, reconstructor: "Reconstructor", box: Optional[Tuple[float, ...]]
+    job: Job, folder: str, extension: str, reconstructor: "Reconstructor", where: "Where"
 ) -> Tuple["np.ndarray", "Reconstruction"]:
     """Read, reconstruct and write one photo; returns the picture and what came of it.
 
-    Raises ImageError (unreadable, or the cloud cannot be written), SettingsError (box outside the photo).
+    Raises ImageError (unreadable, or the cloud cannot be written), NoCarError, SettingsError (box outside the photo).
     """
     from edge.runtime.images import read_image
 
     image = read_image(job.path)
-    result = reconstructor.reconstruct(image, box)  # type: ignore[arg-type]
+    result = reconstructor.reconstruct(image, where.box_in(image, job.name))
+    if where.finder is not None:
+        result = result._replace(timings=dict(result.timings, find=where.finder.milliseconds))
     try:
         write_cloud(os.path.join(folder, job.output), extension, job.name, image.shape, result, reconstructor.bundle)
     except OSError as error:
@@ -206,6 +232,30 @@ def network_hash(bundle: "Bundle") -> str:
     return str(bundle.manifest["files"]["reconstructor.onnx"]["sha256"])
 
 
+class Where(NamedTuple):
+    """Where the car is in a photo. box: in all of them, or None. finder: looks for it, or None: then it fills the
+    photo. car: of several the ``car``-th most prominent, from 1."""
+
+    box: Optional["Box"]
+    finder: Optional["Finder"]
+    car: int = 1
+
+    def box_in(self, image: "np.ndarray", name: str) -> Optional["Box"]:
+        """x, y, width, height in pixels of a photo (H, W, 3), None for all of it. Raises NoCarError, BackendError."""
+        if self.finder is None:
+            return self.box
+        from edge.runtime.finder import by_prominence
+
+        found = by_prominence(self.finder.find(image), (image.shape[1], image.shape[0]))
+        if len(found) < self.car:
+            seen = "no car" if not found else "%d car%s only" % (len(found), "s"[: len(found) > 1])
+            raise NoCarError(
+                "%s: %s found; say where it is with --box x,y,width,height, or that it fills the photo with --no-find"
+                % (name, seen)
+            )
+        return found[self.car - 1].box
+
+
 class Summary:
     """What became of every photo, as ``summary.json``."""
 
@@ -220,6 +270,11 @@ class Summary:
     def failed(self) -> int:
         """How many photos gave no cloud."""
         return self._count("failed")
+
+    @property
+    def without_car(self) -> int:
+        """In how many photos no car was found."""
+        return self._count("no car")
 
     def add(self, job: Job, image: "np.ndarray", result: "Reconstruction") -> None:
         """A photo that was read and run; status "empty" if the network saw no car in it."""
@@ -241,9 +296,9 @@ class Summary:
             **result.facts(),
         })  # fmt: skip
 
-    def fail(self, job: Job, error: str) -> None:
-        """A photo that could not be read or run."""
-        self._images.append({"image": job.name, "status": "failed", "output": None, "points": 0, "error": error})
+    def fail(self, job: Job, error: str, status: str = "failed") -> None:
+        """A photo that could not be read or run, or, with the status "no car", that shows none."""
+        self._images.append({"image": job.name, "status": status, "output": None, "points": 0, "error": error})
 
     def write(self, path: str, found: int, box: Optional[Tuple[float, ...]]) -> None:
         """Write the file, whole or not at all. found: photos there were, including those not reached."""
@@ -263,6 +318,7 @@ class Summary:
                 "ok": self._count("ok"),
                 "empty": self._count("empty"),
                 "failed": self.failed,
+                "no_car": self.without_car,
                 "not_reached": found - len(self._images),
                 "points": sum(entry["points"] for entry in self._images),
                 "seconds": round(seconds, 3),
@@ -280,6 +336,8 @@ class Summary:
         text = "%d clouds in %s" % (self._count("ok") + self._count("empty"), folder)
         if self._count("empty"):
             text += ", %d of them empty (the network saw no car)" % self._count("empty")
+        if self.without_car:
+            text += "; no car found in %d photos" % self.without_car
         if self.failed:
             text += "; %d photos failed, see %s" % (self.failed, os.path.join(folder, SUMMARY))
         return text

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import threading
+from contextlib import ExitStack
 from typing import Any, Optional, Tuple
 from urllib.parse import quote
 
@@ -16,6 +17,8 @@ from edge.client.pull import PullClient
 from edge.errors import CarcloudError, SourceError
 from edge.runtime.backends import open_backend
 from edge.runtime.capture import NewestFrame
+from edge.runtime.finder import open_finder
+from edge.runtime.following import Follower
 from edge.runtime.pipeline import Pipeline, stop_on_signals
 from edge.runtime.reconstructor import Reconstructor
 from edge.runtime.sources import open_source
@@ -65,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     with stop_on_signals() as stop, Stream(hub, bundle, uri, settings, stop) as stream:
         app = create_app(hub, ServerSettings(
             settings.host, token, settings.no_auth, settings.allow_hosts, settings.camera_preview,
-            stream.source.uri, bundle.name))
+            stream.source.uri, bundle.name), stream.follower.follow if stream.follower else None)
         server = Server(app, settings.host, settings.port)
         try:
             server.start()
@@ -128,10 +131,21 @@ def _announce(
     print("  source   %s" % stream.source.describe())
     print("  bundle   %s" % bundle.name)
     print("  backend  %s" % stream.backend.detail)
+    print("  finder   %s" % _finding(settings, bundle, stream))
     print("  page     %s" % page)
     if settings.no_auth and token is None and not is_loopback(settings.host):
         print("  warning  --no-auth: everybody who reaches this machine sees the camera")
     sys.stdout.flush()
+
+
+def _finding(settings: Settings, bundle: bundles.Bundle, stream: "Stream") -> str:
+    """How the car is found, in words."""
+    if stream.follower is not None:
+        return "looks for the car, and follows it"
+    if settings.box is not None:
+        return "none, --box says where the car is"
+    reason = "bundle %s has none" % bundle.name if settings.find else "--no-find"
+    return "none (%s): the car is taken to fill the picture" % reason
 
 
 class Stream:
@@ -151,9 +165,16 @@ class Stream:
         self._newest: Optional[NewestFrame] = None
         self._thread: Optional[threading.Thread] = None
         self.source = open_source(uri)
+        self.follower: Optional[Follower] = None
+        self._backends = ExitStack()
         try:
-            self.backend = open_backend(bundle, settings.backend, settings.threads)
+            self.backend = self._backends.enter_context(open_backend(bundle, settings.backend, settings.threads))
+            if settings.find and settings.box is None:
+                finder = open_finder(bundle, settings.backend, settings.threads)
+                if finder is not None:
+                    self.follower = Follower(self._backends.enter_context(finder))
         except CarcloudError:
+            self._backends.close()
             self.source.close()
             raise
         self._reconstructor = Reconstructor(bundle, self.backend, settings.max_points)
@@ -172,7 +193,10 @@ class Stream:
     def _run(self) -> None:
         try:
             self._newest = NewestFrame(self.source)
-            sentence = Pipeline(self._newest, self._reconstructor, self._hub.publish, self._box).run(self._stop)
+            pipeline = Pipeline(
+                self._newest, self._reconstructor, self._hub.publish, self._box, self.follower,
+                self._hub.publish_unseen)
+            sentence = pipeline.run(self._stop)
             self._hub.set_state(State.STOPPED if self._stop.is_set() else State.ENDED, sentence)
         except SourceError as error:
             self.failure = error
@@ -202,4 +226,4 @@ class Stream:
             self._newest.close()
         else:
             self.source.close()
-        self.backend.close()
+        self._backends.close()

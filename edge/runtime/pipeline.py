@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional
 import numpy as np
 
 from edge.runtime.capture import NewestFrame
+from edge.runtime.following import Follower, Sight
 from edge.runtime.reconstructor import Box, Reconstruction, Reconstructor
 from edge.runtime.sources import Frame
 
@@ -24,6 +25,7 @@ class Result(NamedTuple):
     seq: of the frame, within its source. frame: (H, W, 3) uint8 BGR, the camera picture; do not write to it.
     timings: milliseconds for "capture" (waiting for the frame), "crop", "network", "fusion" and, with a pose, "colour".
     captured: ``time.monotonic()`` seconds. name: the frame's file name or "". rate: results a second, running mean.
+    sight: the cars that are seen, None where nobody looks for them; looking is the timing "find".
     """
 
     seq: int
@@ -33,6 +35,19 @@ class Result(NamedTuple):
     captured: float
     name: str = ""
     rate: float = 0.0
+    sight: Optional[Sight] = None
+
+
+class Glimpse(NamedTuple):
+    """A frame without a car to reconstruct. Fields as in :class:`Result`."""
+
+    seq: int
+    frame: np.ndarray
+    timings: Dict[str, float]
+    captured: float
+    name: str
+    rate: float
+    sight: Sight
 
 
 class Rate:
@@ -61,6 +76,8 @@ class Pipeline:
     """Runs the reconstructor on the newest frame, again and again, and hands each Result to ``sink``.
 
     sink: called in the pipeline's thread; should return soon, its time is not counted in any stage.
+    box: where the car is in every frame; with neither box nor follower it is taken to fill the picture.
+    follower: finds the car; frames without any go to ``unseen`` instead.
     """
 
     def __init__(
@@ -69,11 +86,15 @@ class Pipeline:
         reconstructor: Reconstructor,
         sink: Callable[[Result], Any],
         box: Optional[Box] = None,
+        follower: Optional[Follower] = None,
+        unseen: Callable[[Glimpse], Any] = lambda glimpse: None,
     ) -> None:
         self._newest = newest
         self._reconstructor = reconstructor
         self._sink = sink
         self._box = box
+        self._follower = follower
+        self._unseen = unseen
         self._rate = Rate()
         self.processed = 0
 
@@ -106,11 +127,21 @@ class Pipeline:
         return None
 
     def _process(self, frame: Frame, waited: float) -> None:
-        reconstruction = self._reconstructor.reconstruct(frame.image, self._box)
-        timings = dict(reconstruction.timings, capture=waited)
+        timings, box, sight = {"capture": waited}, self._box, None
+        if self._follower is not None:
+            box, sight = self._follower.look(frame.image, frame.captured)
+            timings["find"] = sight.milliseconds
         self.processed += 1
+        if sight is not None and box is None:
+            rate = self._rate.tick(time.monotonic())
+            self._unseen(Glimpse(frame.seq, frame.image, timings, frame.captured, frame.name, rate, sight))
+            return
+        reconstruction = self._reconstructor.reconstruct(frame.image, box)
+        if self._follower is not None and sight is not None:
+            self._follower.learn(sight, reconstruction)
+        timings.update(reconstruction.timings)
         rate = self._rate.tick(time.monotonic())
-        self._sink(Result(frame.seq, frame.image, reconstruction, timings, frame.captured, frame.name, rate))
+        self._sink(Result(frame.seq, frame.image, reconstruction, timings, frame.captured, frame.name, rate, sight))
 
 
 @contextmanager

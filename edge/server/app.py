@@ -1,10 +1,11 @@
-"""The Flask application: the pull API, the snapshots, the static page. Only GET, no sessions, no request bodies."""
+"""The Flask application: the pull API, the snapshots, the static page. Only GET, but for the choice of a car; no
+sessions."""
 
 import json
 import math
 import re
 import time
-from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Tuple, Type
+from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Tuple, Type, Union
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -12,8 +13,9 @@ from werkzeug.exceptions import HTTPException
 import edge
 from edge import ply
 from edge.errors import CarcloudError
+from edge.runtime.following import facts as facts_of
 from edge.server import auth
-from edge.server.hub import Busy, Hub, Slot, State
+from edge.server.hub import Busy, Hub, Numbered, Picture, Slot, State
 from edge.server.page import load_page
 
 #: Longest time a request may wait for a frame, seconds; proxies and browsers give up after 60.
@@ -52,6 +54,12 @@ class ServerSettings(NamedTuple):
     bundle: str = ""
 
 
+#: Chooses the car of a number, or, for None, whichever stands out; False if there is no such car.
+Choose = Callable[[Optional[int]], bool]
+#: Bytes that a request may carry: a choice has about ten.
+LARGEST_BODY = 1024
+
+
 class Refusal(Exception):
     """A request that gets an error status and a sentence."""
 
@@ -61,10 +69,14 @@ class Refusal(Exception):
         self.headers = headers or {}
 
 
-def create_app(hub: Hub, settings: ServerSettings = ServerSettings()) -> Flask:
-    """The WSGI application over a hub. Raises ServerError for a non-loopback host without a token."""
+def create_app(hub: Hub, settings: ServerSettings = ServerSettings(), choose: Optional[Choose] = None) -> Flask:
+    """The WSGI application over a hub. Raises ServerError for a non-loopback host without a token.
+
+    choose: what ``POST /api/v1/target`` does; None where nobody looks for cars.
+    """
     auth.check_bind(settings.host, settings.token, settings.no_auth)
     app = Flask("carcloud", static_folder=None, template_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     names = auth.allowed_hosts(settings.host, settings.allow_hosts)
     app.before_request(lambda: _guard(settings, names))
     app.after_request(_secure)
@@ -80,6 +92,7 @@ def create_app(hub: Hub, settings: ServerSettings = ServerSettings()) -> Flask:
     _handle(app, CarcloudError, failed)
     _add_frames(app, hub, settings.camera_preview)
     _add_state(app, hub, settings)
+    _add_target(app, choose)
     _add_page(app)
     return app
 
@@ -139,15 +152,15 @@ def _whole(name: str, default: int) -> int:
     return int(text)
 
 
-def _pull(hub: Hub) -> Optional[Slot]:
-    """The frame a pull request asks for: ``?after=SEQ&timeout=SECONDS``."""
-    slot = hub.wait(_whole("after", 0), _number("timeout", 10.0, 0.0, LONGEST_WAIT))
-    if slot is None and hub.closed:
+def _pull(hub: Hub, wait: Callable[[int, float], Optional[Numbered]]) -> Optional[Numbered]:
+    """The cloud or picture a pull request asks for: ``?after=SEQ&timeout=SECONDS``."""
+    found = wait(_whole("after", 0), _number("timeout", 10.0, 0.0, LONGEST_WAIT))
+    if found is None and hub.closed:
         raise Refusal(503, "the server is stopping", {"Retry-After": "2"})
-    return slot
+    return found
 
 
-def _frame_response(slot: Slot, body: bytes, mimetype: str) -> Response:
+def _frame_response(slot: Union[Slot, Picture], body: bytes, mimetype: str) -> Response:
     """A frame's bytes with its number, its age when it leaves, and the milliseconds of each stage."""
     response = Response(body, mimetype=mimetype)
     response.headers["X-Seq"] = str(slot.seq)
@@ -161,7 +174,7 @@ def _add_frames(app: Flask, hub: Hub, camera_preview: bool) -> None:
 
     @app.route("/api/v1/cloud")
     def cloud() -> Response:
-        slot = _pull(hub)
+        slot = _pull(hub, hub.wait)
         if slot is None:
             return Response(status=204)
         return _frame_response(slot, slot.cloud(), "application/octet-stream")
@@ -170,13 +183,16 @@ def _add_frames(app: Flask, hub: Hub, camera_preview: bool) -> None:
     def camera() -> Response:
         if not camera_preview:
             raise Refusal(404, "the camera picture is switched off; start the server without --no-camera-preview")
-        slot = _pull(hub)
-        if slot is None:
+        picture = _pull(hub, hub.wait_picture)
+        if picture is None:
             return Response(status=204)
-        response = _frame_response(slot, slot.jpeg(), "image/jpeg")
-        height, width = slot.result.frame.shape[:2]
+        response = _frame_response(picture, picture.jpeg(), "image/jpeg")
+        height, width = picture.frame.shape[:2]
         response.headers["X-Image-Size"] = "%d,%d" % (width, height)
-        response.headers["X-Crop"] = "%d,%d,%d" % tuple(slot.result.reconstruction.crop_box)
+        if picture.crop is not None:
+            response.headers["X-Crop"] = "%d,%d,%d" % tuple(picture.crop)
+        if picture.sight is not None:
+            response.headers["X-Cars"] = json.dumps(facts_of(picture.sight), separators=(",", ":"))
         return response
 
     @app.route("/cloud.ply")
@@ -199,7 +215,7 @@ def _add_state(app: Flask, hub: Hub, settings: ServerSettings) -> None:
     @app.route("/api/v1/status")
     def status() -> Response:
         now = hub.status()
-        facts = {
+        facts: Dict[str, Any] = {
             "version": edge.__version__, "state": now.state.value, "message": now.message, "seq": now.seq,
             "points": now.points, "fps": round(now.fps, 2), "source": settings.source, "bundle": settings.bundle,
             "camera_preview": settings.camera_preview, "age_s": None if now.age_s is None else round(now.age_s, 3),
@@ -208,6 +224,7 @@ def _add_state(app: Flask, hub: Hub, settings: ServerSettings) -> None:
             "warnings": warnings, "errors": list(now.errors),
         }
         facts.update(now.facts or {"pose": None, "length": None, "body_class": None})
+        facts["cars"] = None if now.sight is None else facts_of(now.sight)
         return Response(json.dumps(facts) + "\n", mimetype="application/json")
 
     @app.route("/healthz")
@@ -217,7 +234,27 @@ def _add_state(app: Flask, hub: Hub, settings: ServerSettings) -> None:
     @app.route("/readyz")
     def readyz() -> Response:
         state = hub.status().state
-        return Response(state.value + "\n", 200 if state is State.LIVE else 503, mimetype="text/plain")
+        return Response(state.value + "\n", 200 if state in (State.LIVE, State.NO_CAR) else 503, mimetype="text/plain")
+
+
+def _add_target(app: Flask, choose: Optional[Choose]) -> None:
+    """The route that changes something: which car is followed."""
+
+    @app.route("/api/v1/target", methods=["POST"])
+    def target() -> Response:
+        if choose is None:
+            raise Refusal(404, "nobody looks for cars here: the server was started with --box or --no-find, or its "
+                               "bundle has no finder")
+        # Another site's page can send a form or a text here, but no JSON without asking first, and is not answered.
+        if request.mimetype != "application/json":
+            raise Refusal(415, 'send JSON, with the header Content-Type: application/json, such as {"car": 2}')
+        wish = request.get_json(silent=True)
+        number = wish.get("car") if isinstance(wish, dict) and list(wish) == ["car"] else False
+        if not (number is None or (isinstance(number, int) and not isinstance(number, bool) and number > 0)):
+            raise Refusal(400, 'send a car\'s number, such as {"car": 2}, or {"car": null} for whichever stands out')
+        if not choose(number):
+            raise Refusal(404, "there is no car %d in view; those that are stand in /api/v1/status" % (number or 0))
+        return Response(json.dumps({"car": number}) + "\n", mimetype="application/json")
 
 
 def _add_page(app: Flask) -> None:

@@ -4,14 +4,15 @@ import collections
 import threading
 import time
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Deque, Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple, TypeVar, Union
 
 import cv2
 
 from edge import wire
 
 if TYPE_CHECKING:
-    from edge.runtime.pipeline import Result
+    from edge.runtime.following import Sight
+    from edge.runtime.pipeline import Glimpse, Result
 
 #: Seconds without a new frame after which a live stream is called stalled.
 STALLED_AFTER = 3.0
@@ -24,6 +25,7 @@ class State(Enum):
 
     STARTING = "starting"
     LIVE = "live"
+    NO_CAR = "no car in view"
     STALLED = "stalled"
     ENDED = "source ended"
     LOST = "camera lost"
@@ -38,7 +40,8 @@ class Busy(Exception):
 class Status(NamedTuple):
     """A snapshot of the hub. seq and points are 0, age_s and facts None before the first frame.
 
-    facts: what the network tells of the newest frame's car, see ``Reconstruction.facts``.
+    facts: what the network tells of the newest frame's car, see ``Reconstruction.facts``. cars: what is seen of cars,
+    None where nobody looks for them.
     """
 
     state: State
@@ -51,10 +54,54 @@ class Status(NamedTuple):
     waiting: int
     errors: Tuple[str, ...]
     facts: Optional[Dict[str, Any]] = None
+    sight: Optional["Sight"] = None
+
+
+class Picture:
+    """One camera picture, with or without a car; its JPEG is made at the first request, once, and then shared.
+
+    seq counts pictures. crop: left, top, side in pixels of the square that the network saw, None without a car.
+    """
+
+    def __init__(
+        self, seq: int, seen: Union["Result", "Glimpse"], jpeg_quality: int, costs: Dict[str, float],
+    ) -> None:
+        self.seq = seq
+        self.frame = seen.frame
+        self.captured = seen.captured
+        self.sight = seen.sight
+        made = getattr(seen, "reconstruction", None)
+        self.crop: Optional[Tuple[int, int, int]] = None if made is None else made.crop_box
+        self._timings = seen.timings
+        self._jpeg_quality = jpeg_quality
+        self._costs = costs
+        self._jpeg: Optional[bytes] = None
+        self._lock = threading.Lock()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the picture was taken."""
+        return max(0.0, time.monotonic() - self.captured)
+
+    def jpeg(self) -> bytes:
+        """The picture as JPEG."""
+        with self._lock:
+            if self._jpeg is None:
+                start = time.perf_counter()
+                done, data = cv2.imencode(".jpg", self.frame, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
+                if not done:
+                    raise ValueError("OpenCV cannot encode a picture of shape %s as JPEG" % (self.frame.shape,))
+                self._jpeg = data.tobytes()
+                self._costs["jpeg"] = (time.perf_counter() - start) * 1e3
+            return self._jpeg
+
+    def timings(self) -> Dict[str, float]:
+        """Milliseconds per stage; "encode" and "jpeg" only if somebody ever asked, and then of the last time."""
+        return dict(self._timings, **self._costs)
 
 
 class Slot:
-    """One published frame. Its encodings are made at the first request, once, and then shared.
+    """One published cloud. Its encoding is made at the first request, once, and then shared.
 
     seq counts publications, not camera frames: a client that sees a gap knows that *it* was too slow. An idle
     server encodes nothing, and the first to ask does not have to wait for the next frame.
@@ -62,19 +109,15 @@ class Slot:
     """
 
     def __init__(
-        self, seq: int, result: "Result", published: float, epoch_offset: float, jpeg_quality: int,
-        costs: Dict[str, float],
+        self, seq: int, result: "Result", published: float, epoch_offset: float, costs: Dict[str, float],
     ) -> None:
         self.seq = seq
         self.result = result
         self.published = published
         self._epoch_offset = epoch_offset
-        self._jpeg_quality = jpeg_quality
         self._cloud: Optional[bytes] = None
-        self._jpeg: Optional[bytes] = None
         self._costs = costs
         self._lock = threading.Lock()
-        self._jpeg_lock = threading.Lock()
 
     @property
     def age(self) -> float:
@@ -93,25 +136,17 @@ class Slot:
                 self._costs["encode"] = (time.perf_counter() - start) * 1e3
             return self._cloud
 
-    def jpeg(self) -> bytes:
-        """The camera picture as JPEG."""
-        with self._jpeg_lock:
-            if self._jpeg is None:
-                start = time.perf_counter()
-                done, data = cv2.imencode(".jpg", self.result.frame, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
-                if not done:
-                    raise ValueError("OpenCV cannot encode a picture of shape %s as JPEG" % (self.result.frame.shape,))
-                self._jpeg = data.tobytes()
-                self._costs["jpeg"] = (time.perf_counter() - start) * 1e3
-            return self._jpeg
-
     def timings(self) -> Dict[str, float]:
         """Milliseconds per stage; "encode" and "jpeg" only if somebody ever asked, and then of the last time."""
         return dict(self.result.timings, **self._costs)
 
 
+Numbered = TypeVar("Numbered", Slot, Picture)
+
+
 class Hub:
-    """One slot, a condition, and the state in words. Safe to use from any thread.
+    """One slot for the newest cloud, one for the newest picture, a condition, and the state in words. Safe to use from
+    any thread.
 
     max_waiting: how many requests may wait for the next frame at once. jpeg_quality: 1..100.
     """
@@ -121,12 +156,14 @@ class Hub:
         self._jpeg_quality = jpeg_quality
         self._changed = threading.Condition()
         self._slot: Optional[Slot] = None
+        self._picture: Optional[Picture] = None
         self._state = State.STARTING
         self._message = ""
         self._waiting = 0
         self._closed = False
         self._costs: Dict[str, float] = {}
         self._published: Deque[float] = collections.deque(maxlen=240)
+        self._last = 0.0
         self._errors: Deque[str] = collections.deque(maxlen=8)
 
     def publish(self, result: "Result") -> None:
@@ -134,11 +171,26 @@ class Hub:
         now = time.monotonic()
         with self._changed:
             seq = self._slot.seq + 1 if self._slot is not None else 1
-            self._slot = Slot(seq, result, now, time.time() - now, self._jpeg_quality, self._costs)
+            self._slot = Slot(seq, result, now, time.time() - now, self._costs)
             self._published.append(now)
-            if not self._closed:
-                self._state, self._message = State.LIVE, ""
-            self._changed.notify_all()
+            self._see(result, now, State.LIVE, "")
+
+    def publish_unseen(self, glimpse: "Glimpse") -> None:
+        """A picture without a car: the last cloud stays, and grows old."""
+        with self._changed:
+            slot, now = self._slot, time.monotonic()
+            message = "nothing in the picture is taken for a car"
+            if slot is not None:
+                message += "; the cloud is of %.0f s ago" % (now - slot.result.captured)
+            self._see(glimpse, now, State.NO_CAR, message)
+
+    def _see(self, seen: Union["Result", "Glimpse"], now: float, state: State, message: str) -> None:
+        seq = self._picture.seq + 1 if self._picture is not None else 1
+        self._picture = Picture(seq, seen, self._jpeg_quality, self._costs)
+        self._last = now
+        if not self._closed:
+            self._state, self._message = state, message
+        self._changed.notify_all()
 
     def set_state(self, state: State, message: str = "") -> None:
         """Say what no frame can say: the source ended, the camera is lost. The last cloud stays."""
@@ -166,48 +218,67 @@ class Hub:
         """The newest frame, or None before the first."""
         return self._slot
 
+    @property
+    def picture(self) -> Optional[Picture]:
+        """The newest camera picture, or None before the first."""
+        return self._picture
+
     def wait(self, after: int, timeout: float) -> Optional[Slot]:
-        """The newest frame with a number above ``after``, waiting up to ``timeout`` seconds; None if none came.
+        """The newest cloud with a number above ``after``; see :meth:`wait_picture`."""
+        return self._wait(lambda: self._slot, after, timeout)
+
+    def wait_picture(self, after: int, timeout: float) -> Optional[Picture]:
+        """The newest picture with a number above ``after``, waiting up to ``timeout`` seconds; None if none came.
 
         A number above the newest one is from an earlier life of this server: it gets the newest frame at once.
         Raises Busy if it would have to wait and ``max_waiting`` others do.
         """
+        return self._wait(lambda: self._picture, after, timeout)
+
+    def _wait(self, newest: Callable[[], Optional[Numbered]], after: int, timeout: float) -> Optional[Numbered]:
         deadline = time.monotonic() + timeout
         with self._changed:
-            if self._slot is not None and after > self._slot.seq:
-                return self._slot
-            if self._is_newer(after) or timeout <= 0 or self._closed:
-                return self._slot if self._is_newer(after) else None
+            found = newest()
+            if found is not None and after != found.seq:
+                return found
+            if timeout <= 0 or self._closed:
+                return None
             if self._waiting >= self.max_waiting:
                 raise Busy()
             self._waiting += 1
             try:
-                while not self._is_newer(after) and not self._closed:
+                while not self._closed:
+                    found = newest()
+                    if found is not None and found.seq > after:
+                        return found
                     left = deadline - time.monotonic()
                     if left <= 0:
                         break
                     self._changed.wait(left)
             finally:
                 self._waiting -= 1
-            return self._slot if self._is_newer(after) else None
-
-    def _is_newer(self, after: int) -> bool:
-        return self._slot is not None and self._slot.seq > after
+            return None
 
     def status(self) -> Status:
         """A consistent snapshot; a live stream whose last frame is old is reported as stalled."""
         now = time.monotonic()
         with self._changed:
             slot, state, message = self._slot, self._state, self._message
-            if state is State.LIVE and slot is not None and now - slot.published > STALLED_AFTER:
-                state, message = State.STALLED, "no new frame for %.0f s" % (now - slot.published)
+            if state in (State.LIVE, State.NO_CAR) and now - self._last > STALLED_AFTER:
+                state, message = State.STALLED, "no new frame for %.0f s" % (now - self._last)
             return Status(
                 state, message, slot.seq if slot else 0,
                 len(slot.result.reconstruction.cloud.points) if slot else 0,
                 _rate([t for t in self._published if now - t <= RATE_WINDOW], now),
-                slot.age if slot else None, slot.timings() if slot else {}, self._waiting, tuple(self._errors),
+                slot.age if slot else None, self._timings(), self._waiting, tuple(self._errors),
                 slot.result.reconstruction.facts() if slot else None,
+                self._picture.sight if self._picture else None,
             )
+
+    def _timings(self) -> Dict[str, float]:
+        """Of the newest cloud, and of looking for cars in the newest picture."""
+        timings = self._slot.timings() if self._slot else {}
+        return dict(timings, **self._picture.timings()) if self._picture else timings
 
     def close(self) -> None:
         """Wake everybody who waits, empty-handed; from now on nobody waits."""

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from typing import Tuple
 
 import numpy as np
 
@@ -11,6 +12,8 @@ FIXTURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures")
 TINY_BUNDLE = os.path.join(FIXTURES, "tiny_bundle")
 #: A bundle whose network gives points on a box, their error, and pose, length and class; by the same script.
 POSED_BUNDLE = os.path.join(FIXTURES, "posed_bundle")
+#: The same with a finder that takes a red square, an eighth of the picture wide, for a car a quarter of it wide.
+FINDING_BUNDLE = os.path.join(FIXTURES, "finding_bundle")
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -32,6 +35,16 @@ def picture(width: int = 80, height: int = 60, seed: int = 0) -> np.ndarray:
     image = np.repeat(np.repeat(ramp[None, :, None], height, 0), 3, 2)
     image[..., 1] = 255 - image[..., 1]
     return image + np.random.RandomState(seed).randint(0, 50, image.shape).astype(np.uint8)
+
+
+def red_cars(*cells: Tuple[int, int], width: int = 320, height: int = 240) -> np.ndarray:
+    """A grey picture (height, width, 3) uint8 BGR with a red square, which FINDING_BUNDLE takes for a car, in each of
+    the given (column, row) of its eight times eight cells."""
+    image = np.full((height, width, 3), 90, np.uint8)
+    for column, row in cells:
+        left, top, wide, high = column * width // 8, row * height // 8, width // 8, height // 8
+        image[top : top + high, left : left + wide] = (0, 0, 255)
+    return image
 
 
 def write_picture(path: str, width: int = 80, height: int = 60, seed: int = 0) -> str:

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { carsOf } from "../../edge/server/static/camera.js";
 import { MODES, availableModes, markColours, markFloats, rampFloats } from "../../edge/server/static/colours.js";
 import { keyMoves } from "../../edge/server/static/controls.js";
 import { Orbit } from "../../edge/server/static/orbit.js";
@@ -19,6 +20,7 @@ for (const [word, given] of Object.entries({
   stalled: { sinceFrame: 5000 },
   "source ended": { server: { state: "source ended", message: "clip ended" } },
   "camera lost": { server: { state: "camera lost", message: "unplugged" }, sinceFrame: 60000 },
+  "no car in view": { server: { state: "no car in view", message: "the cloud is of 9 s ago" }, sinceFrame: 9000 },
   starting: { server: { state: "starting", message: "" }, sinceFrame: null },
   failed: { server: { state: "failed", message: "box outside the picture" } },
   "token needed": { trouble: { kind: "token", sentence: "" } },
@@ -33,6 +35,12 @@ for (const [word, given] of Object.entries({
     assert.ok(state.sentence || word === "live");
   });
 }
+
+test("cars in a header, and what is none", () => {
+  const car = { number: 3, box: [1, 2, 30, 40], followed: true };
+  assert.deepEqual(carsOf(JSON.stringify([car, { number: "x", box: [1, 2, 3, 4] }, { number: 4 }])), [car]);
+  for (const text of [null, "", "{", "3", "{}", "null"]) assert.deepEqual(carsOf(text), []);
+});
 
 test("the server's sentence is shown", () => {
   assert.equal(describe(facts({ server: { state: "camera lost", message: "unplugged" } })).sentence, "unplugged");

@@ -240,7 +240,7 @@ def test_the_truth_costs_nothing(root: Path, data: tuple[CarDataset, CarDataset]
         assert moved["point"].item() == pytest.approx(0.01, abs=1e-5)
 
 
-def test_bent_cars_are_bent_alike_for_every_number_of_processes(root: Path, data: tuple[CarDataset, CarDataset]) -> None:
+def test_bent_cars_are_bent_alike_in_any_number_of_processes(root: Path, data: tuple[CarDataset, CarDataset]) -> None:
     bent = settings(augment_shape=0.02)
     objective = build_objective(Task(bent, *data, root, PLACE, 1))
     stage = bent.stages[0]

@@ -1,6 +1,8 @@
 """Backends run the bundle's network; every one takes and gives NumPy arrays by tensor name."""
 
-from edge.bundle import Bundle
+from typing import Optional
+
+from edge.bundle import Bundle, Graph
 from edge.errors import BackendError
 from edge.runtime.backends.base import Backend
 
@@ -10,8 +12,8 @@ __all__ = ["Backend", "BACKENDS", "open_backend"]
 BACKENDS = ("auto", "ort")
 
 
-def open_backend(bundle: Bundle, name: str = "auto", threads: int = 0) -> Backend:
-    """Load the bundle's network into a backend.
+def open_backend(bundle: Bundle, name: str = "auto", threads: int = 0, graph: Optional[Graph] = None) -> Backend:
+    """Load a network of the bundle into a backend: the one that reconstructs, or another ``graph`` of it.
 
     name: "ort" (ONNX Runtime on the CPU) or "auto", which today means the same.
     threads: CPU threads of the network, 0 for the backend's own choice (one per core).
@@ -25,4 +27,4 @@ def open_backend(bundle: Bundle, name: str = "auto", threads: int = 0) -> Backen
         raise BackendError("threads is %d; give 0 (one per core) or a positive number" % threads)
     from edge.runtime.backends.ort import OrtBackend  # onnxruntime is loaded only where it is chosen
 
-    return OrtBackend(bundle, threads)
+    return OrtBackend(graph or bundle.graph, threads)

@@ -5,13 +5,11 @@ from typing import Any, Dict, List, Optional, Tuple, Type
 
 import numpy as np
 
-from edge.bundle import Bundle
+from edge.bundle import Graph
 from edge.errors import BackendError
 from edge.runtime.backends.base import Backend
 
 PROVIDER = "CPUExecutionProvider"
-#: The file of the bundle this backend runs.
-NETWORK = "reconstructor.onnx"
 
 
 def install_hint(version: Optional[Tuple[int, ...]] = None) -> str:
@@ -38,7 +36,7 @@ def runtime_errors(runtime: Any) -> Tuple[Type[Exception], ...]:
 
 
 class OrtBackend(Backend):
-    """The bundle's FP32 network in ONNX Runtime.
+    """An FP32 network in ONNX Runtime.
 
     threads: CPU threads, 0 for one per core.
     Raises BackendError: onnxruntime missing, file refused, names or shapes other than the manifest's.
@@ -46,9 +44,9 @@ class OrtBackend(Backend):
 
     name = "ort"
 
-    def __init__(self, bundle: Bundle, threads: int = 0) -> None:
+    def __init__(self, graph: Graph, threads: int = 0) -> None:
         runtime = import_onnxruntime()
-        path = bundle.file(NETWORK)
+        path = graph.path
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -65,13 +63,12 @@ class OrtBackend(Backend):
             raise BackendError(
                 "onnxruntime runs %s instead of %s; type: %s" % (session.get_providers(), PROVIDER, install_hint())
             )
-        size = bundle.input_size
-        _check_tensor(path, "input", session.get_inputs(), bundle.input_name, (1, 3, size, size))
-        for name, shape in bundle.outputs.items():
+        _check_tensor(path, "input", session.get_inputs(), graph.input_name, graph.input_shape)
+        for name, shape in graph.outputs.items():
             _check_tensor(path, "output", session.get_outputs(), name, shape)
         self._session: Any = session
         self._errors = runtime_errors(runtime)
-        self._outputs = list(bundle.outputs)
+        self._outputs = list(graph.outputs)
         self.detail = "onnxruntime %s, CPU, %s" % (
             runtime.__version__,
             "%d threads" % threads if threads else "one thread per core",

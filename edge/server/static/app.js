@@ -74,7 +74,19 @@ function startStream() {
   page.trouble = null;
   if (!page.frozen) clouds.start();
   if (camera) camera.start();
-  else camera = startCamera(authHeaders);
+  else camera = startCamera(authHeaders, follow);
+}
+
+/** Ask the server to follow another car. */
+async function follow(number) {
+  const headers = { ...authHeaders(), "Content-Type": "application/json" };
+  const body = JSON.stringify({ car: number });
+  try {
+    const answer = await fetch("/api/v1/target", { method: "POST", headers, body, credentials: "omit" });
+    if (!answer.ok) setText("sentence", (await answer.json()).error);
+  } catch {
+    // The server is away; the cloud puller says so. A car that left in the meantime has no frame in the next picture.
+  }
 }
 
 function stopStream() {

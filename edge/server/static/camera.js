@@ -3,8 +3,8 @@
 import { byId } from "./panel.js";
 import { Puller } from "./pull.js";
 
-/** Start pulling camera pictures; returns the puller. */
-export function startCamera(headers) {
+/** Start pulling camera pictures; returns the puller. choose(number): somebody picked that car. */
+export function startCamera(headers, choose) {
   let shown = null;
   const image = byId("camera");
   const show = (body, facts) => {
@@ -14,6 +14,7 @@ export function startCamera(headers) {
       shown = address;
       image.hidden = false;
       showCrop(facts.headers);
+      showCars(facts.headers, choose);
     };
     image.src = address;
   };
@@ -29,14 +30,54 @@ function showCrop(headers) {
   const crop = byId("crop");
   const whole = !(side > 0) || (left <= 0 && top <= 0 && left + side >= width && top + side >= height);
   crop.hidden = whole;
-  if (whole) return;
+  if (!whole) placeOver(crop, [left, top, side, side], width, height);
+}
+
+/** Frame each car that is seen; the one that is followed stands out, the others can be picked. */
+function showCars(headers, choose) {
+  const [width, height] = (headers.get("X-Image-Size") ?? "").split(",").map(Number);
+  const cars = carsOf(headers.get("X-Cars"));
+  const there = new Map([...byId("frame").querySelectorAll(".car")].map((button) => [button.dataset.number, button]));
+  for (const car of cars) {
+    const button = there.get(String(car.number)) ?? newButton(car.number, choose);
+    there.delete(String(car.number));
+    button.setAttribute("aria-pressed", String(car.followed));
+    button.title = car.followed ? `Car ${car.number}, followed` : `Follow car ${car.number}`;
+    button.setAttribute("aria-label", button.title);
+    placeOver(button, car.box, width, height);
+  }
+  for (const gone of there.values()) gone.remove();
+}
+
+/** The cars in a header, none if there is nothing in it that makes sense. */
+export function carsOf(text) {
+  try {
+    const cars = JSON.parse(text ?? "[]");
+    return Array.isArray(cars) ? cars.filter(({ number, box }) => Number.isInteger(number) && box?.length === 4) : [];
+  } catch {
+    return [];
+  }
+}
+
+function newButton(number, choose) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "car";
+  button.dataset.number = number;
+  button.addEventListener("click", () => choose(number));
+  byId("frame").append(button);
+  return button;
+}
+
+/** Lay an element over a box of the picture: x, y, width, height in its pixels. */
+function placeOver(element, [left, top, wide, high], width, height) {
   const [image, frame] = [byId("camera"), byId("frame")];
   // object-fit: contain leaves bars beside or above the picture.
   const scale = Math.min(image.clientWidth / width, image.clientHeight / height);
   const [x0, y0] = [(frame.clientWidth - width * scale) / 2, (frame.clientHeight - height * scale) / 2];
   const clip = (value, limit) => Math.min(limit, Math.max(0, value));
-  const [x1, x2] = [clip(left, width), clip(left + side, width)];
-  const [y1, y2] = [clip(top, height), clip(top + side, height)];
+  const [x1, x2] = [clip(left, width), clip(left + wide, width)];
+  const [y1, y2] = [clip(top, height), clip(top + high, height)];
   const place = { left: x0 + x1 * scale, top: y0 + y1 * scale, width: (x2 - x1) * scale, height: (y2 - y1) * scale };
-  for (const [name, value] of Object.entries(place)) crop.style[name] = `${value.toFixed(1)}px`;
+  for (const [name, value] of Object.entries(place)) element.style[name] = `${value.toFixed(1)}px`;
 }

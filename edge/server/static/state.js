@@ -25,7 +25,7 @@ export function describe(facts) {
 
 function ofServer(server, sinceFrame) {
   if (!server) return { word: "connecting", tone: "busy", sentence: "Waiting for the server." };
-  const told = { "source ended": "busy", "camera lost": "bad", failed: "bad", stopped: "warn", starting: "busy" };
+  const told = { "source ended": "busy", "camera lost": "bad", failed: "bad", stopped: "warn", starting: "busy", "no car in view": "busy" };
   if (server.state in told) {
     const fallback = server.state === "starting" ? "Waiting for the first cloud." : "";
     return { word: server.state, tone: told[server.state], sentence: server.message || fallback };

@@ -7,7 +7,7 @@ import pytest
 
 from edge.bundle import load_bundle
 from edge.cli import main
-from edge.cli.measure import Repeated, measure_pulls, stage
+from edge.cli.measure import Repeated, Where, measure_pulls, stage
 from edge.errors import CarcloudError
 from edge.runtime.backends import open_backend
 from edge.runtime.reconstructor import Reconstructor
@@ -75,7 +75,7 @@ def test_no_cloud_in_the_given_time_is_said(tmp_path: Any) -> None:
     with open_backend(bundle, "auto", 1) as backend:
         reconstructor = Reconstructor(bundle, backend)
         with pytest.raises(CarcloudError, match="no cloud was pulled in 0.2 s; give more time: --seconds 0.8"):
-            measure_pulls("file://%s?fps=0.01" % path, reconstructor, None, 1, 0.2)
+            measure_pulls("file://%s?fps=0.01" % path, reconstructor, Where(), 1, 0.2)
 
 
 def test_stage_is_median_and_ninetieth_percentile() -> None:

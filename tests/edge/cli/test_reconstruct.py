@@ -4,6 +4,7 @@ import json
 import os
 from typing import Any, Dict
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ from edge.bundle import load_bundle
 from edge.cli import main
 from edge.cli.reconstruct import output_names
 from edge.ply import read_ply
-from tests.edge.helpers import POSED_BUNDLE, TINY_BUNDLE, write_picture
+from tests.edge.helpers import FINDING_BUNDLE, POSED_BUNDLE, TINY_BUNDLE, red_cars, write_picture
 
 
 def reconstruct(*arguments: str, bundle: str = TINY_BUNDLE) -> int:
@@ -189,3 +190,42 @@ def test_a_cloud_that_cannot_be_written_fails_its_photo(photos: str, tmp_path: A
     assert reconstruct(photos, "--out", str(tmp_path / "o")) == 1
     assert "cannot write" in summary(tmp_path / "o")["images"][0]["error"]
     assert "No space left" in summary(tmp_path / "o")["images"][0]["error"]
+
+
+def test_the_car_is_looked_for(tmp_path: Any, capsys: Any) -> None:
+    photos, out = str(tmp_path / "photos"), str(tmp_path / "o")
+    os.makedirs(photos)
+    for name, cells in (("one", [(5, 3)]), ("two", [(0, 0), (4, 4)]), ("none", [])):
+        cv2.imwrite(os.path.join(photos, name + ".png"), red_cars(*cells))
+    assert reconstruct(photos, "--out", out, bundle=FINDING_BUNDLE) == 1
+    printed = capsys.readouterr().out
+    assert "2 clouds in %s; no car found in 1 photos" % out in printed
+    assert sorted(os.listdir(out)) == ["one.ply", "summary.json", "two.ply"], "what shows no car gives no cloud"
+    entries = {entry["image"]: entry for entry in summary(out)["images"]}
+    assert summary(out)["totals"]["no_car"] == 1 and entries["none.png"]["status"] == "no car"
+    assert "none.png: no car found; say where it is with --box" in entries["none.png"]["error"]
+    assert "find" in entries["one.png"]["timings_ms"]
+    left, _, side = entries["two.png"]["crop_box"]
+    assert left < 180 < left + side, "the one nearer the middle"
+    second = str(tmp_path / "p")
+    assert reconstruct(os.path.join(photos, "two.png"), "--out", second, "--car", "2", bundle=FINDING_BUNDLE) == 0
+    left, _, side = summary(second)["images"][0]["crop_box"]
+    assert left < 20 < left + side, "the other one"
+
+
+def test_a_photo_without_a_car_has_an_exit_code_of_its_own(tmp_path: Any, capsys: Any) -> None:
+    photo = str(tmp_path / "none.png")
+    cv2.imwrite(photo, red_cars())
+    assert reconstruct(photo, "--out", str(tmp_path / "o"), bundle=FINDING_BUNDLE) == 9
+    assert "none.png: no car found; say where it is with --box" in capsys.readouterr().err
+    assert reconstruct(photo, "--out", str(tmp_path / "p"), "--no-find", bundle=FINDING_BUNDLE) == 0
+    cv2.imwrite(photo, red_cars((3, 3)))
+    assert reconstruct(photo, "--out", str(tmp_path / "q"), "--car", "2", bundle=FINDING_BUNDLE) == 9
+    assert "1 car only found" in capsys.readouterr().err
+
+
+def test_a_second_car_needs_somebody_who_counts_them(photos: str, tmp_path: Any, capsys: Any) -> None:
+    assert reconstruct(photos, "--out", str(tmp_path / "o"), "--car", "2") == 2
+    assert "--car 2 needs a bundle with a finder, and neither --box nor --no-find" in capsys.readouterr().err
+    assert reconstruct(photos, "--out", str(tmp_path / "o"), "--car", "0") == 2
+    assert "--car is 0; the most prominent car is 1" in capsys.readouterr().err

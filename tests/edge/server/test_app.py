@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from edge.errors import ServerError
 from edge.geometry import Cloud
 from edge.ply import to_bytes
 from edge.pose import Pose
+from edge.runtime.following import Sight
 from edge.runtime.outputs import BodyClass, Length
+from edge.runtime.pipeline import Glimpse
+from edge.runtime.tracking import Track
 from edge.server.app import CONTENT_SECURITY_POLICY, ServerSettings, create_app
 from edge.server.hub import Hub, State
 from edge.server.page import load_page
@@ -115,6 +119,74 @@ def test_status_and_probes(hub, client):
     facts = json.loads(client.get("/api/v1/status").data.decode())
     assert facts["state"] == "camera lost" and facts["message"] == "unplugged" and facts["errors"] == ["unplugged"]
     assert client.get("/readyz").status_code == 503 and client.get("/healthz").status_code == 200
+
+
+def test_the_status_tells_the_cars_that_are_seen(hub, client):
+    assert json.loads(client.get("/api/v1/status").data.decode())["cars"] is None, "nobody looks for them"
+    car = Track(3, (10.4, 20.0, 100.0, 50.6), 0.87654, 5, 0.123)
+    hub.publish(result(1)._replace(sight=Sight((car,), 3, 8.0)))
+    facts = json.loads(client.get("/api/v1/status").data.decode())
+    wanted = {"number": 3, "box": [10, 20, 100, 51], "score": 0.877, "followed": True, "unseen_s": 0.12}
+    assert facts["cars"] == [wanted] and facts["state"] == "live"
+    assert json.loads(client.get("/camera.jpg").headers["X-Cars"]) == [wanted]
+
+
+def test_a_picture_without_a_car_is_shown_without_a_crop(hub, client):
+    frame = result(1).frame
+    timings, sight = {"capture": 1.0, "find": 9.0}, Sight((), None, 9.0)
+    hub.publish_unseen(Glimpse(1, frame, timings, time.monotonic(), "", 0.0, sight))
+    answer = client.get("/camera.jpg")
+    assert answer.status_code == 200 and answer.headers["X-Seq"] == "1" and "X-Crop" not in answer.headers
+    assert answer.headers["X-Image-Size"] == "320,240" and "find;dur=9.00" in answer.headers["Server-Timing"]
+    assert client.get("/api/v1/cloud?timeout=0").status_code == 204
+    facts = json.loads(client.get("/api/v1/status").data.decode())
+    assert facts["state"] == "no car in view" and facts["cars"] == [] and facts["age_s"] is None
+    assert client.get("/readyz").status_code == 200, "it works, there is only no car"
+
+
+def post(client, body, kind="application/json", **headers):
+    return client.post("/api/v1/target", data=body, headers=dict(headers, **{"Content-Type": kind}))
+
+
+def test_a_car_can_be_chosen(hub):
+    wishes = []
+    client = create_app(hub, choose=lambda number: wishes.append(number) or number in (None, 3)).test_client()
+    answer = post(client, '{"car": 3}')
+    assert answer.status_code == 200 and json.loads(answer.data.decode()) == {"car": 3}
+    assert post(client, '{"car": null}').status_code == 200 and wishes == [3, None]
+    answer = post(client, '{"car": 4}')
+    assert answer.status_code == 404 and "there is no car 4 in view" in sentence(answer)
+
+
+@pytest.mark.parametrize(
+    "body", ["", "3", "[3]", "{}", '{"car": 0}', '{"car": -1}', '{"car": 1.5}', '{"car": true}', '{"car": "3"}',
+             '{"car": 3, "more": 1}', "{", "\xff"])
+def test_a_choice_that_is_none_is_refused(hub, body):
+    client = create_app(hub, choose=lambda number: pytest.fail("it was taken")).test_client()
+    answer = post(client, body)
+    assert answer.status_code == 400 and '{"car": 2}' in sentence(answer)
+
+
+def test_other_sites_cannot_choose(hub):
+    client = create_app(hub, choose=lambda number: pytest.fail("it was taken")).test_client()
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
+        assert post(client, '{"car": 3}', kind).status_code == 415
+    assert post(client, '{"car": 3}', Host="evil.example").status_code == 403
+    assert client.get("/api/v1/target").status_code == 405
+    assert client.options("/api/v1/target").headers.get("Access-Control-Allow-Origin") is None
+    assert post(client, '{"car": ' + " " * 5000 + "3}").status_code in (400, 413)
+
+
+def test_a_choice_wants_the_token(hub):
+    settings = ServerSettings(token=TOKEN)
+    client = create_app(hub, settings, lambda number: True).test_client()
+    assert post(client, '{"car": 3}').status_code == 401
+    assert post(client, '{"car": 3}', Authorization="Bearer " + TOKEN).status_code == 200
+
+
+def test_where_nobody_looks_for_cars_none_can_be_chosen(hub, client):
+    answer = post(client, '{"car": 3}')
+    assert answer.status_code == 404 and "started with --box or --no-find" in sentence(answer)
 
 
 def test_the_status_tells_what_the_network_tells(hub, client):

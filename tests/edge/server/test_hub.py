@@ -9,6 +9,8 @@ import pytest
 from edge import wire
 from edge.errors import WireError
 from edge.geometry import Cloud
+from edge.runtime.following import Sight
+from edge.runtime.pipeline import Glimpse
 from edge.server import hub as hubs
 from edge.server.hub import Busy, Hub, State
 from tests.edge.server.fake import result
@@ -46,9 +48,9 @@ def test_jpeg_is_the_camera_picture():
 
     hub = Hub()
     hub.publish(result(1, width=64, height=48))
-    picture = cv2.imdecode(np.frombuffer(hub.newest.jpeg(), np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(np.frombuffer(hub.picture.jpeg(), np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == (48, 64, 3)
-    assert hub.newest.jpeg() is hub.newest.jpeg()
+    assert hub.picture.jpeg() is hub.picture.jpeg()
 
 
 def test_wait_wakes_on_publish_and_times_out():
@@ -98,6 +100,40 @@ def test_states_in_words(monkeypatch):
     assert hub.status().state.value == "stalled" and "no new frame" in hub.status().message
     hub.close()
     assert hub.status().state is State.STOPPED
+
+
+def glimpse(seq, cars=()):
+    made = result(seq)
+    return Glimpse(seq, made.frame, {"capture": 1.0, "find": 9.0}, time.monotonic(), "", 10.0, Sight(cars, None, 9.0))
+
+
+def test_without_a_car_the_picture_goes_on_and_the_cloud_stays():
+    hub = Hub()
+    hub.publish_unseen(glimpse(1))
+    status = hub.status()
+    assert status.state is State.NO_CAR and status.state.value == "no car in view" and status.seq == 0
+    assert hub.newest is None and hub.picture.seq == 1 and hub.picture.crop is None
+    assert hub.wait(0, 0) is None and hub.wait_picture(0, 0).seq == 1
+    hub.publish(result(2, captured=time.monotonic() - 40))
+    assert hub.status().state is State.LIVE and (hub.newest.seq, hub.picture.seq) == (1, 2)
+    assert hub.picture.crop == (40, 0, 240)
+    hub.publish_unseen(glimpse(3))
+    status = hub.status()
+    assert status.state is State.NO_CAR and "the cloud is of 40 s ago" in status.message and status.age_s > 39
+    assert (status.seq, status.points) == (1, 6000) and status.sight == Sight((), None, 9.0)
+    assert hub.wait(1, 0.02) is None and hub.wait_picture(2, 0).seq == 3, "no cloud is made up"
+    assert status.timings_ms["find"] == 9.0 and status.timings_ms["network"] == 30.25
+
+
+def test_no_car_for_long_is_no_stall_but_no_picture_is(monkeypatch):
+    hub = Hub()
+    hub.publish_unseen(glimpse(1))
+    later = time.monotonic() + 60
+    monkeypatch.setattr(hubs.time, "monotonic", lambda: later)
+    hub.publish_unseen(glimpse(2))
+    assert hub.status().state is State.NO_CAR
+    monkeypatch.setattr(hubs.time, "monotonic", lambda: later + 60)
+    assert hub.status().state is State.STALLED
 
 
 def test_rate_is_measured_and_falls_off():
