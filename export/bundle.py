@@ -17,6 +17,7 @@ from edge.errors import DataError, SettingsError
 from edge.ply import atomic_file
 from export.compare import Arrays, compare, movement, run_graph, run_network
 from export.estimate import estimate
+from export.finder import keep_finder
 from export.fold import fold_batch_norm
 from export.graph import ExportError, assert_graph, export_onnx, halve_weights
 from export.lowrank import Thinned, thin_linear
@@ -75,7 +76,7 @@ def write_bundle(
     checkpoint_path: Path, out: Path, name: str, data: Path | None = None, fc_rank: int | None = None,
     components: int | None = None,
 ) -> dict[str, Any]:
-    """Export ``checkpoint_path`` to the folder ``out``; returns the manifest.
+    """Export ``checkpoint_path`` to the folder ``out``; returns the manifest. A bundle that was there leaves its finder.
 
     fc_rank: large fully connected layers become two of this rank between (:mod:`export.lowrank`); None keeps them.
     components: so many directions of a morphable model's shape space are kept (``Morphable.keep_directions``), those
@@ -120,6 +121,7 @@ def write_bundle(
         for file in files:
             size = (staging / file).stat().st_size
             manifest["files"][file] = {"sha256": sha256_file(str(staging / file)), "bytes": size}
+        keep_finder(out, staging, manifest)
         with (staging / "manifest.json").open("w", encoding="utf-8") as handle:
             handle.write(json.dumps(manifest, indent=1) + "\n")
             handle.flush()

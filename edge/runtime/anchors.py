@@ -53,20 +53,31 @@ def decode(offsets: np.ndarray, anchors: np.ndarray, code_scales: np.ndarray) ->
 
 def overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Intersection over union (N, M) of boxes (N, 4) and others (M, 4), in any unit."""
-    low = np.maximum((boxes[:, :2] - boxes[:, 2:] / 2)[:, None], (others[:, :2] - others[:, 2:] / 2)[None])
-    high = np.minimum((boxes[:, :2] + boxes[:, 2:] / 2)[:, None], (others[:, :2] + others[:, 2:] / 2)[None])
-    shared = np.clip(high - low, 0, None).prod(2)
+    shared = _shared(boxes, others)
     both = (boxes[:, 2] * boxes[:, 3])[:, None] + (others[:, 2] * others[:, 3])[None] - shared
     result = shared / np.maximum(both, 1e-12)
     return np.asarray(result, np.float32)
 
 
-def suppress(boxes: np.ndarray, scores: np.ndarray, most: float, limit: int) -> np.ndarray:
-    """Rows (K,) of the best boxes, best first, of which no two overlap by more than ``most``; at most ``limit``."""
+def _shared(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Areas (N, M) that boxes (N, 4) and others (M, 4) have in common."""
+    low = np.maximum((boxes[:, :2] - boxes[:, 2:] / 2)[:, None], (others[:, :2] - others[:, 2:] / 2)[None])
+    high = np.minimum((boxes[:, :2] + boxes[:, 2:] / 2)[:, None], (others[:, :2] + others[:, 2:] / 2)[None])
+    return np.asarray(np.clip(high - low, 0, None).prod(2))
+
+
+def suppress(boxes: np.ndarray, scores: np.ndarray, most: float, inside: float, limit: int) -> np.ndarray:
+    """Rows (K,) of the best boxes, best first, at most ``limit``.
+
+    No two overlap by more than ``most``, and of none is more than the part ``inside`` within a better one: the rear
+    window of a car is no car behind it.
+    """
     order = np.argsort(-scores, kind="stable")
     kept: List[int] = []
     while order.size and len(kept) < limit:
         best, order = int(order[0]), order[1:]
         kept.append(best)
-        order = order[overlap(boxes[best : best + 1], boxes[order])[0] <= most]
+        one, rest = boxes[best : best + 1], boxes[order]
+        within = _shared(one, rest)[0] / np.maximum(rest[:, 2] * rest[:, 3], 1e-12)
+        order = order[(overlap(one, rest)[0] <= most) & (within <= inside)]
     return np.array(kept, np.int64)

@@ -14,8 +14,8 @@ from edge.runtime.reconstructor import Box, normalise
 
 #: Score from which a box is taken for a car. Tight close-ups score low; people and walls stay far below.
 THRESHOLD = 0.35
-#: Boxes that overlap by more are of one car, and so many cars are told apart.
-SAME, MOST = 0.5, 16
+#: Boxes that overlap by more, or lie so far within a better one, are of one car; so many cars are told apart.
+SAME, WITHIN, MOST = 0.5, 0.8, 16
 #: A box whose shorter edge has fewer pixels is no car that could be reconstructed.
 SMALLEST = 16
 
@@ -74,7 +74,7 @@ class Finder:
         car = scores[:, self._spec.car]
         rows = np.flatnonzero(car >= self.threshold)
         boxes = decode(offsets[rows], self._anchors[rows], self._code)
-        kept = suppress(boxes, car[rows], SAME, MOST)
+        kept = suppress(boxes, car[rows], SAME, WITHIN, MOST)
         found = [(within(boxes[row], width, height), float(car[rows[row]])) for row in kept]
         return [Detection(box, score) for box, score in found if box is not None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from export.compare import compare, movement
 from export.graph import ExportError, assert_graph
 from export.lowrank import thin_linear
 from export.manifest import command_of
+from tests.edge.helpers import FINDING_BUNDLE
 from training import checkpoint
 from training.networks import NETWORKS
 from training.networks.base import BINS, CLASSES, Network, Prediction
@@ -228,6 +230,20 @@ def test_figures_of_another_network_are_refused(bundle: Path) -> None:
         record_figures(bundle, _results("0" * 64))
     with pytest.raises(DataError, match="these are no benchmark results \\(no 'bundles'\\)"):
         record_figures(bundle, {})
+
+
+def test_a_bundle_exported_anew_keeps_its_finder(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "toy"
+    write_bundle(run, out, "toy")
+    finding = json.loads((Path(FINDING_BUNDLE) / "manifest.json").read_text())
+    shutil.copy(Path(FINDING_BUNDLE) / "finder.onnx", out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["finder"], manifest["files"]["finder.onnx"] = finding["finder"], finding["files"]["finder.onnx"]
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    write_bundle(run, out, "toy")
+    found = load_bundle(str(out)).finder
+    assert found is not None and found.classes == ("car", "person")
+    assert Path(found.graph.path).read_bytes() == (Path(FINDING_BUNDLE) / "finder.onnx").read_bytes()
 
 
 def test_other_folders_are_never_replaced(run: Path, tmp_path: Path) -> None:

@@ -55,9 +55,16 @@ def test_overlap_is_intersection_over_union() -> None:
 def test_of_several_boxes_of_one_car_the_best_is_left() -> None:
     boxes = np.array([[0.3, 0.5, 0.2, 0.2], [0.31, 0.5, 0.2, 0.2], [0.7, 0.5, 0.2, 0.2], [0.72, 0.5, 0.2, 0.2]])
     scores = np.array([0.6, 0.9, 0.7, 0.5])
-    assert suppress(boxes, scores, 0.5, 16).tolist() == [1, 2]
-    assert suppress(boxes, scores, 0.5, 1).tolist() == [1]
-    assert suppress(boxes[:0], scores[:0], 0.5, 16).tolist() == []
+    assert suppress(boxes, scores, 0.5, 0.8, 16).tolist() == [1, 2]
+    assert suppress(boxes, scores, 0.5, 0.8, 1).tolist() == [1]
+    assert suppress(boxes[:0], scores[:0], 0.5, 0.8, 16).tolist() == []
+
+
+def test_a_window_is_no_car_behind_the_car() -> None:
+    boxes = np.array([[0.5, 0.5, 0.6, 0.5], [0.45, 0.4, 0.2, 0.1], [0.85, 0.45, 0.2, 0.1]])
+    scores = np.array([0.9, 0.5, 0.4])
+    assert suppress(boxes, scores, 0.5, 0.8, 16).tolist() == [0, 2], "one that looks out from behind it is"
+    assert suppress(boxes, np.array([0.3, 0.5, 0.4]), 0.5, 0.8, 16).tolist() == [1, 2, 0], "a better one stays"
 
 
 def test_red_squares_are_found_where_they_are() -> None:
