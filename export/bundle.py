@@ -76,7 +76,7 @@ def write_bundle(
     checkpoint_path: Path, out: Path, name: str, data: Path | None = None, fc_rank: int | None = None,
     components: int | None = None,
 ) -> dict[str, Any]:
-    """Export ``checkpoint_path`` to the folder ``out``; returns the manifest. A bundle that was there leaves its finder.
+    """Export ``checkpoint_path`` to the folder ``out``; returns the manifest. A bundle there leaves its finder.
 
     fc_rank: large fully connected layers become two of this rank between (:mod:`export.lowrank`); None keeps them.
     components: so many directions of a morphable model's shape space are kept (``Morphable.keep_directions``), those
