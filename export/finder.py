@@ -81,8 +81,10 @@ def write_finder(bundle: Path, package: Path | None = None) -> bool:
 
 
 def keep_finder(old: Path, new: Path, manifest: dict[str, Any]) -> None:
-    """Copy the finder of the bundle ``old``, if there is one that has it, into the folder ``new`` and its manifest: it does
-    not depend on the network beside it."""
+    """Copy the finder of the bundle ``old``, if it is one and has a finder, into the folder ``new`` and its manifest.
+
+    It does not depend on the network beside it.
+    """
     try:
         before = read_manifest(str(old))
     except BundleError:
