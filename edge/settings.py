@@ -30,6 +30,7 @@ class Settings(NamedTuple):
     max_points: int = 16384
     box: Optional[Tuple[float, float, float, float]] = None
     find: bool = True
+    average: bool = True
     host: str = "127.0.0.1"
     port: int = 8000
     token_file: Optional[str] = None
@@ -60,6 +61,7 @@ FIELDS: Dict[str, Field] = {
     "max_points": Field("whole", "largest cloud, in points; 0 for no limit", "N", 0, 1000000),
     "box": Field("box", "where the car is, in pixels; without it the car is looked for", "X,Y,W,H"),
     "find": Field("flag", "look for the car; without it, and without --box, it is taken to fill the picture"),
+    "average": Field("flag", "average the cloud of a car over the frames in which it was seen"),
     "host": Field("text", "address to listen on; anything but this machine itself needs a token", "ADDRESS"),
     "port": Field("whole", "TCP port to listen on; 0 for any free one", "PORT", 0, 65535),
     "token_file": Field("text or null", "file with the token clients must show; made if it does not exist", "FILE"),

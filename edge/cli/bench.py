@@ -42,7 +42,7 @@ def register(subparsers: Any) -> None:
         help="seconds to pull with each number of clients, 0 to leave that out (default: 3)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    settings.add_arguments(parser, ("source", "bundle", "backend", "threads", "max_points", "box", "find"))
+    settings.add_arguments(parser, ("source", "bundle", "backend", "threads", "max_points", "box", "find", "average"))
     parser.set_defaults(run=run)
 
 
@@ -76,7 +76,7 @@ def measure(chosen: settings.Settings, frames: int, seconds: float) -> Dict[str,
         finder = open_finder(bundle, chosen.backend, chosen.threads) if chosen.find and chosen.box is None else None
         if finder is not None:
             stack.enter_context(finder)
-        where = m.Where(chosen.box, finder)
+        where = m.Where(chosen.box, finder, chosen.average)
         reconstructor = Reconstructor(bundle, backend, chosen.max_points)
         before = m.time_reference()
         progress = Progress(frames + m.WARM_UP, "frames")

@@ -19,7 +19,7 @@ WARM_UP = 5
 #: Side of the matrices of the reference loop, and how often they are multiplied.
 REFERENCE_SIZE, REFERENCE_LOOPS = 512, 16
 #: In their order; "find" only where the car is looked for, "colour" only where the network tells the pose.
-STAGES = ("capture", "find", "crop", "network", "fusion", "colour")
+STAGES = ("capture", "find", "crop", "network", "fusion", "average", "colour")
 
 
 class Stage(NamedTuple):
@@ -48,10 +48,12 @@ class PullFigures(NamedTuple):
 
 
 class Where(NamedTuple):
-    """Where the car is: a box, or a finder that looks for it, or neither: then it fills the picture."""
+    """Where the car is: a box, or a finder that looks for it, or neither: then it fills the picture. average: whether
+    its cloud is averaged over the frames."""
 
     box: Optional[Box] = None
     finder: Optional[Finder] = None
+    average: bool = False
 
     def follower(self) -> Optional[Follower]:
         """Follows the car of a new run, None without a finder."""
@@ -122,7 +124,7 @@ def measure_pipeline(
             stop.set()
 
     with NewestFrame(Repeated(lambda: open_source(uri))) as newest:
-        Pipeline(newest, reconstructor, sink, where.box, where.follower(), empty).run(stop)
+        Pipeline(newest, reconstructor, sink, where.box, where.follower(), empty, where.average).run(stop)
     if len(results) < frames + WARM_UP and unseen:
         raise NoCarError(
             "in %d frames of %s no car was found, and in %d one was; say where it is with --box x,y,width,height, or "
@@ -153,7 +155,9 @@ def measure_pulls(
     latencies: List[List[float]] = [[] for _ in range(clients)]
     errors: List[Exception] = []
     with NewestFrame(Repeated(lambda: open_source(uri))) as newest:
-        pipeline = Pipeline(newest, reconstructor, hub.publish, where.box, where.follower(), hub.publish_unseen)
+        pipeline = Pipeline(
+            newest, reconstructor, hub.publish, where.box, where.follower(), hub.publish_unseen, where.average
+        )
         jobs = [lambda: pipeline.run(stop)] + [_puller(server.url, into, stop) for into in latencies]
         threads = [threading.Thread(target=_guarded, args=(job, errors, stop), daemon=True) for job in jobs]
         server.start()

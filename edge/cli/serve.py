@@ -161,7 +161,7 @@ class Stream:
         self.failure: Optional[Exception] = None
         self._hub = hub
         self._stop = stop
-        self._box = settings.box
+        self._box, self._average = settings.box, settings.average
         self._newest: Optional[NewestFrame] = None
         self._thread: Optional[threading.Thread] = None
         self.source = open_source(uri)
@@ -195,7 +195,7 @@ class Stream:
             self._newest = NewestFrame(self.source)
             pipeline = Pipeline(
                 self._newest, self._reconstructor, self._hub.publish, self._box, self.follower,
-                self._hub.publish_unseen)
+                self._hub.publish_unseen, self._average)
             sentence = pipeline.run(self._stop)
             self._hub.set_state(State.STOPPED if self._stop.is_set() else State.ENDED, sentence)
         except SourceError as error:

@@ -10,6 +10,7 @@ import numpy as np
 
 from edge.runtime.capture import NewestFrame
 from edge.runtime.following import Follower, Sight
+from edge.runtime.memory import Memory, corresponds
 from edge.runtime.reconstructor import Box, Reconstruction, Reconstructor
 from edge.runtime.sources import Frame
 
@@ -23,9 +24,10 @@ class Result(NamedTuple):
     """What one frame gave.
 
     seq: of the frame, within its source. frame: (H, W, 3) uint8 BGR, the camera picture; do not write to it.
-    timings: milliseconds for "capture" (waiting for the frame), "crop", "network", "fusion" and, with a pose, "colour".
+    timings: milliseconds for "capture" (waiting for the frame), "crop", "network", "fusion" and, with a pose, "colour";
+    "find" where cars are looked for, "average" where clouds are averaged.
     captured: ``time.monotonic()`` seconds. name: the frame's file name or "". rate: results a second, running mean.
-    sight: the cars that are seen, None where nobody looks for them; looking is the timing "find".
+    sight: the cars that are seen, None where nobody looks for them.
     """
 
     seq: int
@@ -77,7 +79,8 @@ class Pipeline:
 
     sink: called in the pipeline's thread; should return soon, its time is not counted in any stage.
     box: where the car is in every frame; with neither box nor follower it is taken to fill the picture.
-    follower: finds the car; frames without any go to ``unseen`` instead.
+    follower: finds the car; frames without any go to ``unseen`` instead. average: whether the cloud of one car is
+    averaged over the frames it was seen in, as far as the bundle's points correspond.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Pipeline:
         box: Optional[Box] = None,
         follower: Optional[Follower] = None,
         unseen: Callable[[Glimpse], Any] = lambda glimpse: None,
+        average: bool = False,
     ) -> None:
         self._newest = newest
         self._reconstructor = reconstructor
@@ -95,6 +99,7 @@ class Pipeline:
         self._box = box
         self._follower = follower
         self._unseen = unseen
+        self._memory = Memory() if average and corresponds(reconstructor.bundle) else None
         self._rate = Rate()
         self.processed = 0
 
@@ -136,7 +141,8 @@ class Pipeline:
             rate = self._rate.tick(time.monotonic())
             self._unseen(Glimpse(frame.seq, frame.image, timings, frame.captured, frame.name, rate, sight))
             return
-        reconstruction = self._reconstructor.reconstruct(frame.image, box)
+        memory = None if self._memory is None else self._memory.of(sight and sight.followed)
+        reconstruction = self._reconstructor.reconstruct(frame.image, box, memory)
         if self._follower is not None and sight is not None:
             self._follower.learn(sight, reconstruction)
         timings.update(reconstruction.timings)

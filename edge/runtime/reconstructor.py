@@ -12,6 +12,7 @@ from edge.errors import SettingsError
 from edge.geometry import Cloud, square_box
 from edge.pose import Pose
 from edge.runtime.backends import Backend
+from edge.runtime.memory import Memory
 from edge.runtime.outputs import BodyClass, Length, check_finite, class_of, length_of, make_cloud, pose_of
 
 #: x, y, width, height in pixels.
@@ -24,7 +25,8 @@ class Reconstruction(NamedTuple):
     cloud: canonical frame. crop_box: left, top, side in pixels of the square the network saw, which may
     leave the picture. timings: milliseconds for "crop", "network", "fusion" and, with a pose, "colour".
     pose: the camera, in the coordinates of that square. length: of the car. body_class: the most probable one.
-    Each of the last three is None if the bundle's network does not tell it.
+    Each of these three is None if the bundle's network does not tell it. directions: of the 24 around a car, those from
+    which the frames were taken that the cloud is the mean of; 0 if it is of this picture alone.
     """
 
     cloud: Cloud
@@ -33,6 +35,7 @@ class Reconstruction(NamedTuple):
     pose: Optional[Pose] = None
     length: Optional[Length] = None
     body_class: Optional[BodyClass] = None
+    directions: int = 0
 
     def facts(self) -> Dict[str, Any]:
         """Pose (degrees), length (metres) and body class for JSON; None where the network does not tell it."""
@@ -46,6 +49,7 @@ class Reconstruction(NamedTuple):
                 "metres": round(length.metres, 2), "plus_minus": round(length.metres * length.relative_error, 2),
             },
             "body_class": body and {"name": body.name, "probability": round(body.probability, 3)},
+            "directions": self.directions,
         }  # fmt: skip
 
 
@@ -63,10 +67,14 @@ class Reconstructor:
         self.colour = colour
         self._input = np.empty((1, 3, bundle.input_size, bundle.input_size), np.float32)
 
-    def reconstruct(self, image_bgr: np.ndarray, box: Optional[Box] = None) -> Reconstruction:
+    def reconstruct(
+        self, image_bgr: np.ndarray, box: Optional[Box] = None, memory: Optional[Memory] = None
+    ) -> Reconstruction:
         """The cloud of the car in one picture.
 
-        image_bgr: (H, W, 3) uint8. box: the car's box; without one the car is taken to fill the picture.
+        image_bgr: (H, W, 3) uint8. box: the car's box; without one the car is taken to fill the picture. memory: of
+        this car's frames before; then the cloud, its length and class are means over these and this one, which takes a
+        bundle whose points correspond (:func:`edge.runtime.memory.corresponds`).
         Raises SettingsError for a box without area or outside the picture, BackendError from the network, also if
         what it gives is not finite.
         """
@@ -81,12 +89,20 @@ class Reconstructor:
         cloud = make_cloud(self.bundle, outputs, self.max_points)
         pose, length, body = pose_of(outputs), length_of(outputs), class_of(self.bundle, outputs)
         clock.append(time.perf_counter())
+        stages, directions = ["crop", "network", "fusion"], 0
+        if memory is not None:
+            points, confidence, directions = memory.shape(cloud, pose)
+            cloud = cloud._replace(points=points, confidence=confidence)
+            length, body = memory.length(length), memory.body(body)
+            clock.append(time.perf_counter())
+            stages.append("average")
         if self.colour and pose is not None:
             cloud = colour(cloud, pose, square, image_bgr)
+            cloud = cloud if memory is None else memory.colours(cloud)
             clock.append(time.perf_counter())
-        spans = zip(("crop", "network", "fusion", "colour"), clock, clock[1:])
-        timings = {name: (end - start) * 1e3 for name, start, end in spans}
-        return Reconstruction(cloud, square, timings, pose, length, body)
+            stages.append("colour")
+        timings = {name: (end - start) * 1e3 for name, start, end in zip(stages, clock, clock[1:])}
+        return Reconstruction(cloud, square, timings, pose, length, body, directions)
 
 
 def crop_box(width: int, height: int, box: Optional[Box], margin: float) -> Tuple[int, int, int]:

@@ -223,7 +223,7 @@ def _add_state(app: Flask, hub: Hub, settings: ServerSettings) -> None:
             "waiting": now.waiting, "uptime_s": round(time.monotonic() - started, 1),
             "warnings": warnings, "errors": list(now.errors),
         }
-        facts.update(now.facts or {"pose": None, "length": None, "body_class": None})
+        facts.update(now.facts or {"pose": None, "length": None, "body_class": None, "directions": 0})
         facts["cars"] = None if now.sight is None else facts_of(now.sight)
         return Response(json.dumps(facts) + "\n", mimetype="application/json")
 
@@ -248,6 +248,10 @@ def _add_target(app: Flask, choose: Optional[Choose]) -> None:
         # Another site's page can send a form or a text here, but no JSON without asking first, and is not answered.
         if request.mimetype != "application/json":
             raise Refusal(415, 'send JSON, with the header Content-Type: application/json, such as {"car": 2}')
+        # Said again because Flask 2.0, the last one for Python 3.6, does not hold JSON to MAX_CONTENT_LENGTH.
+        size = request.content_length or 0
+        if size > LARGEST_BODY:
+            raise Refusal(413, "a choice of a car takes about ten bytes; %d are too many" % size)
         wish = request.get_json(silent=True)
         number = wish.get("car") if isinstance(wish, dict) and list(wish) == ["car"] else False
         if not (number is None or (isinstance(number, int) and not isinstance(number, bool) and number > 0)):

@@ -8,7 +8,7 @@ export const byId = (id) => document.getElementById(id);
 const grouped = new Intl.NumberFormat("en").format;
 /** What is waiting rather than work is drawn paler and left out of the sum. */
 const WAITING = ["capture"];
-const ORDER = ["capture", "find", "crop", "network", "fusion", "colour", "encode", "jpeg"];
+const ORDER = ["capture", "find", "crop", "network", "fusion", "average", "colour", "encode", "jpeg"];
 
 export function setText(id, text) {
   const element = byId(id);

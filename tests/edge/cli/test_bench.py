@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import cv2
 import pytest
 
 from edge.bundle import load_bundle
@@ -12,7 +13,7 @@ from edge.errors import CarcloudError
 from edge.runtime.backends import open_backend
 from edge.runtime.reconstructor import Reconstructor
 from edge.runtime.sources import open_source
-from tests.edge.helpers import POSED_BUNDLE, TINY_BUNDLE, write_clip, write_picture
+from tests.edge.helpers import FINDING_BUNDLE, POSED_BUNDLE, TINY_BUNDLE, red_cars, write_clip, write_picture
 
 QUICK = ["bench", "--bundle", TINY_BUNDLE, "--threads", "1", "--frames", "12"]
 SMALL = "synthetic://car?fps=0&width=96&height=64"
@@ -45,7 +46,23 @@ def test_the_table_says_the_same(capsys: Any) -> None:
 
 def test_colouring_is_a_stage_where_there_is_a_pose(capsys: Any) -> None:
     assert main(QUICK + ["--bundle", POSED_BUNDLE, "--seconds", "0", "--source", SMALL, "--json"]) == 0
-    assert list(json.loads(capsys.readouterr().out)["stages_ms"]) == ["capture", "crop", "network", "fusion", "colour"]
+    stages = ["capture", "crop", "network", "fusion", "average", "colour"]
+    assert list(json.loads(capsys.readouterr().out)["stages_ms"]) == stages
+    flags = ["--bundle", POSED_BUNDLE, "--seconds", "0", "--source", SMALL, "--json", "--no-average"]
+    assert main(QUICK + flags) == 0
+    stages.remove("average")
+    assert list(json.loads(capsys.readouterr().out)["stages_ms"]) == stages
+
+
+def test_looking_for_cars_is_a_stage_and_without_any_there_is_nothing_to_measure(tmp_path: Any, capsys: Any) -> None:
+    for name, cells in (("car", [(3, 3)]), ("none", [])):
+        cv2.imwrite(str(tmp_path / (name + ".png")), red_cars(*cells))
+    flags = QUICK + ["--bundle", FINDING_BUNDLE, "--seconds", "0", "--json"]
+    assert main(flags + ["--source", str(tmp_path / "car.png")]) == 0
+    assert list(json.loads(capsys.readouterr().out)["stages_ms"])[:2] == ["capture", "find"]
+    assert main(flags + ["--source", str(tmp_path / "none.png")]) == 9
+    assert "no car was found, and in 0 one was; say where it is with --box" in capsys.readouterr().err
+    assert main(flags + ["--source", str(tmp_path / "none.png"), "--no-find"]) == 0
 
 
 def test_a_short_clip_is_repeated(tmp_path: Any, capsys: Any) -> None:

@@ -148,6 +148,28 @@ def test_a_car_that_leaves_and_one_that_comes() -> None:
     assert (first.sight.followed, last.sight.followed) == (1, 2)
 
 
+def test_clouds_of_one_car_are_averaged_until_another_one_comes() -> None:
+    bundle, seen = load_bundle(FINDING_BUNDLE), []  # type: ignore[var-annotated]
+    finder = open_finder(bundle, "auto", 1)
+    assert finder is not None
+    film = Film(*[red_cars((2, 3))] * 5, *[red_cars()] * 25, *[red_cars((6, 5))] * 3)
+    with finder, open_backend(bundle, "auto", 1) as backend, NewestFrame(film) as newest:
+        reconstructor, follower = Reconstructor(bundle, backend), Follower(finder, interval=0.0)
+        Pipeline(newest, reconstructor, seen.append, None, follower, average=True).run(threading.Event())
+    assert {result.reconstruction.directions for result in seen} == {1}, "the network of the fixture sees one pose"
+    assert all("average" in result.timings for result in seen)
+    # The fixture's box grows with the brightness of its crop: the mean lags behind it, a new car's does not.
+    first, second, other = (seen[n].reconstruction.cloud.points for n in (0, 1, -2))
+    alone = {}
+    with open_backend(bundle, "auto", 1) as backend:
+        for n in (0, 1, -2):
+            track = next(t for t in seen[n].sight.cars if t.number == seen[n].sight.followed)
+            box = clipped(track.box, 320, 240)
+            alone[n] = Reconstructor(bundle, backend).reconstruct(seen[n].frame, box).cloud.points
+    assert first == pytest.approx(alone[0], abs=1e-5) and second == pytest.approx((alone[0] + alone[1]) / 2, abs=1e-4)
+    assert other == pytest.approx(alone[-2], abs=1e-5)
+
+
 def test_it_goes_dark() -> None:
     seen = play(*[red_cars((2, 3))] * 3, *[np.zeros((240, 320, 3), np.uint8)] * 25)
     assert isinstance(seen[-1], Glimpse) and seen[-1].sight.followed is None

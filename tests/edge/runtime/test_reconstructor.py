@@ -89,7 +89,8 @@ def test_a_picture_becomes_a_car_shaped_cloud(reconstructor: Reconstructor) -> N
     assert result.crop_box == (0, -8, 64)
     assert result.cloud.confidence is not None and result.cloud.confidence.min() > 0.5
     assert set(result.timings) == {"crop", "network", "fusion"} and min(result.timings.values()) > 0
-    assert result.facts() == {"pose": None, "length": None, "body_class": None} and result.cloud.rgb is None
+    told = {"pose": None, "length": None, "body_class": None, "directions": 0}
+    assert result.facts() == told and result.cloud.rgb is None
 
 
 def test_a_network_that_tells_more_gives_colours_pose_length_and_class() -> None:

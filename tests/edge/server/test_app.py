@@ -174,7 +174,7 @@ def test_other_sites_cannot_choose(hub):
     assert post(client, '{"car": 3}', Host="evil.example").status_code == 403
     assert client.get("/api/v1/target").status_code == 405
     assert client.options("/api/v1/target").headers.get("Access-Control-Allow-Origin") is None
-    assert post(client, '{"car": ' + " " * 5000 + "3}").status_code in (400, 413)
+    assert post(client, '{"car": ' + " " * 5000 + "3}").status_code == 413
 
 
 def test_a_choice_wants_the_token(hub):
