@@ -10,8 +10,10 @@ import pytest
 
 from edge.bundle import load_bundle
 from edge.cli import main
-from edge.cli.reconstruct import output_names
+from edge.cli.reconstruct import Where, output_names
+from edge.errors import NoCarError
 from edge.ply import read_ply
+from edge.runtime.finder import open_finder
 from tests.edge.helpers import FINDING_BUNDLE, POSED_BUNDLE, TINY_BUNDLE, red_cars, write_picture
 
 
@@ -222,6 +224,19 @@ def test_a_photo_without_a_car_has_an_exit_code_of_its_own(tmp_path: Any, capsys
     cv2.imwrite(photo, red_cars((3, 3)))
     assert reconstruct(photo, "--out", str(tmp_path / "q"), "--car", "2", bundle=FINDING_BUNDLE) == 9
     assert "1 car only found" in capsys.readouterr().err
+
+
+def test_where_the_car_is() -> None:
+    finder = open_finder(load_bundle(FINDING_BUNDLE), "auto", 1)
+    assert finder is not None
+    with finder:
+        assert Where(None, finder).box_in(red_cars((2, 3)), "a.png") == pytest.approx((60, 75, 80, 60))
+        with pytest.raises(NoCarError, match=r"a\.png: no car found; say where it is with --box x,y,width,height"):
+            Where(None, finder).box_in(red_cars(), "a.png")
+        with pytest.raises(NoCarError, match=r"a\.png: 2 cars only found"):
+            Where(None, finder, 3).box_in(red_cars((1, 1), (5, 5)), "a.png")
+    assert Where((1, 2, 3, 4), None).box_in(red_cars(), "a.png") == (1, 2, 3, 4)
+    assert Where(None, None).box_in(red_cars(), "a.png") is None, "it fills the photo"
 
 
 def test_a_second_car_needs_somebody_who_counts_them(photos: str, tmp_path: Any, capsys: Any) -> None:
