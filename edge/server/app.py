@@ -191,6 +191,8 @@ def _add_frames(app: Flask, hub: Hub, camera_preview: bool) -> None:
         response.headers["X-Image-Size"] = "%d,%d" % (width, height)
         if picture.crop is not None:
             response.headers["X-Crop"] = "%d,%d,%d" % tuple(picture.crop)
+        if picture.pose is not None:
+            response.headers["X-Pose"] = ",".join("%.5g" % value for value in picture.pose[:7])
         if picture.sight is not None:
             response.headers["X-Cars"] = json.dumps(facts_of(picture.sight), separators=(",", ":"))
         return response

@@ -11,6 +11,7 @@ import cv2
 from edge import wire
 
 if TYPE_CHECKING:
+    from edge.pose import Pose
     from edge.runtime.following import Sight
     from edge.runtime.pipeline import Glimpse, Result
 
@@ -60,7 +61,8 @@ class Status(NamedTuple):
 class Picture:
     """One camera picture, with or without a car; its JPEG is made at the first request, once, and then shared.
 
-    seq counts pictures. crop: left, top, side in pixels of the square that the network saw, None without a car.
+    seq counts pictures. crop: left, top, side in pixels of the square that the network saw, None without a car. pose:
+    of the camera in that square, None if the network does not tell it.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Picture:
         self.sight = seen.sight
         made = getattr(seen, "reconstruction", None)
         self.crop: Optional[Tuple[int, int, int]] = None if made is None else made.crop_box
+        self.pose: Optional["Pose"] = None if made is None else made.pose
         self._timings = seen.timings
         self._jpeg_quality = jpeg_quality
         self._costs = costs

@@ -74,7 +74,7 @@ function startStream() {
   page.trouble = null;
   if (!page.frozen) clouds.start();
   if (camera) camera.start();
-  else camera = startCamera(authHeaders, follow);
+  else camera = startCamera(authHeaders, follow, () => page.packet);
 }
 
 /** Ask the server to follow another car. */
@@ -177,6 +177,10 @@ function setGround(shown) {
   byId("ground").checked = shown;
 }
 
+function toggleOver() {
+  byId("over").checked = !byId("over").checked;
+}
+
 function setSpin(on) {
   page.spin = on;
   page.dirty = true;
@@ -267,7 +271,7 @@ function wire() {
   });
   attachKeys({
     r: resetView, a: () => setSpin(!page.spin), f: toggleFreeze, s: savePly, c: nextMode, t: toggleTheme,
-    g: () => setGround(!page.ground), "[": () => setSize(page.size - 0.1), "]": () => setSize(page.size + 0.1),
+    g: () => setGround(!page.ground), o: toggleOver, "[": () => setSize(page.size - 0.1), "]": () => setSize(page.size + 0.1),
   }, orbit, touched);
   light.addEventListener("change", () => {
     if (!sessionStorage.getItem(THEME_KEY)) setTheme(light.matches ? "light" : "dark");

@@ -1,10 +1,11 @@
 // The camera picture beside the cloud, pulled like the clouds, at most ten a second.
 
+import { drawOver, poseOf, showDirection } from "./overlay.js";
 import { byId } from "./panel.js";
 import { Puller } from "./pull.js";
 
-/** Start pulling camera pictures; returns the puller. choose(number): somebody picked that car. */
-export function startCamera(headers, choose) {
+/** Start pulling camera pictures; returns the puller. choose(number): somebody picked that car. packet(): the newest cloud. */
+export function startCamera(headers, choose, packet) {
   let shown = null;
   const image = byId("camera");
   const show = (body, facts) => {
@@ -15,6 +16,7 @@ export function startCamera(headers, choose) {
       image.hidden = false;
       showCrop(facts.headers);
       showCars(facts.headers, choose);
+      showCloud(facts.headers, packet());
     };
     image.src = address;
   };
@@ -31,6 +33,20 @@ function showCrop(headers) {
   const whole = !(side > 0) || (left <= 0 && top <= 0 && left + side >= width && top + side >= height);
   crop.hidden = whole;
   if (!whole) placeOver(crop, [left, top, side, side], width, height);
+}
+
+/** The cloud over the picture, if it is wanted, and from where the camera sees the car. */
+function showCloud(headers, packet) {
+  const numbers = (name) => (headers.get(name) ?? "").split(",").map(Number);
+  const pose = poseOf(headers.get("X-Pose"));
+  showDirection(byId("compass"), pose);
+  const [canvas, wanted] = [byId("overlay"), byId("over").checked];
+  byId("over-row").hidden = !pose && canvas.hidden;
+  canvas.hidden = !wanted;
+  if (!wanted) return;
+  const [width, height] = numbers("X-Image-Size");
+  drawOver(canvas, packet, pose, headers.has("X-Crop") ? numbers("X-Crop") : null, width, height);
+  placeOver(canvas, [0, 0, width, height], width, height);
 }
 
 /** Frame each car that is seen; the one that is followed stands out, the others can be picked. */

@@ -131,6 +131,15 @@ def test_the_status_tells_the_cars_that_are_seen(hub, client):
     assert json.loads(client.get("/camera.jpg").headers["X-Cars"]) == [wanted]
 
 
+def test_a_picture_tells_the_pose_for_the_overlay(hub, client):
+    made = result(1)
+    hub.publish(made)
+    assert "X-Pose" not in client.get("/camera.jpg").headers
+    pose = Pose(-41.62, 8.04, 1.5, 0.1, -0.2, 1.25, 0.3, 0.91)
+    hub.publish(made._replace(reconstruction=made.reconstruction._replace(pose=pose)))
+    assert client.get("/camera.jpg").headers["X-Pose"] == "-41.62,8.04,1.5,0.1,-0.2,1.25,0.3"
+
+
 def test_a_picture_without_a_car_is_shown_without_a_crop(hub, client):
     frame = result(1).frame
     timings, sight = {"capture": 1.0, "find": 9.0}, Sight((), None, 9.0)
