@@ -64,8 +64,8 @@ def measure(chosen: settings.Settings, frames: int, seconds: float) -> Dict[str,
     """All figures as one JSON-ready dictionary."""
     from edge.bundle import load_bundle
     from edge.cli import measure as m
+    from edge.cli.finding import enter_finder
     from edge.runtime.backends import open_backend
-    from edge.runtime.finder import open_finder
     from edge.runtime.reconstructor import Reconstructor
 
     source = str(chosen.source)
@@ -73,10 +73,7 @@ def measure(chosen: settings.Settings, frames: int, seconds: float) -> Dict[str,
     network = bundle.manifest.get("network", {})
     with ExitStack() as stack:
         backend = stack.enter_context(open_backend(bundle, chosen.backend, chosen.threads))
-        finder = open_finder(bundle, chosen.backend, chosen.threads) if chosen.find and chosen.box is None else None
-        if finder is not None:
-            stack.enter_context(finder)
-        where = m.Where(chosen.box, finder, chosen.average)
+        where = m.Where(chosen.box, enter_finder(stack, bundle, chosen), chosen.average)
         reconstructor = Reconstructor(bundle, backend, chosen.max_points)
         before = m.time_reference()
         progress = Progress(frames + m.WARM_UP, "frames")

@@ -77,8 +77,8 @@ def run(options: argparse.Namespace) -> int:
     if options.car < 1:
         raise SettingsError("--car is %d; the most prominent car is 1, the next one 2" % options.car)
     from edge.bundle import load_bundle
+    from edge.cli.finding import enter_finder
     from edge.runtime.backends import open_backend
-    from edge.runtime.finder import open_finder
     from edge.runtime.pipeline import stop_on_signals
     from edge.runtime.reconstructor import Reconstructor
 
@@ -87,10 +87,8 @@ def run(options: argparse.Namespace) -> int:
     bundle = load_bundle(chosen.bundle)
     with ExitStack() as stack:
         backend = stack.enter_context(open_backend(bundle, chosen.backend, chosen.threads))
-        finder = open_finder(bundle, chosen.backend, chosen.threads) if chosen.find and chosen.box is None else None
-        if finder is not None:
-            stack.enter_context(finder)
-        elif options.car > 1:
+        finder = enter_finder(stack, bundle, chosen)
+        if finder is None and options.car > 1:
             raise SettingsError("--car %d needs a bundle with a finder, and neither --box nor --no-find" % options.car)
         stop = stack.enter_context(stop_on_signals())
         reconstructor = Reconstructor(bundle, backend, chosen.max_points)

@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 import edge
 from edge import bundle as bundles
+from edge.cli.finding import enter_finder
 from edge.cli.progress import Progress
 from edge.client.check import run_check
 from edge.client.pull import PullClient
 from edge.errors import CarcloudError, SourceError
 from edge.runtime.backends import open_backend
 from edge.runtime.capture import NewestFrame
-from edge.runtime.finder import open_finder
 from edge.runtime.following import Follower
 from edge.runtime.pipeline import Pipeline, stop_on_signals
 from edge.runtime.reconstructor import Reconstructor
@@ -165,18 +165,15 @@ class Stream:
         self._newest: Optional[NewestFrame] = None
         self._thread: Optional[threading.Thread] = None
         self.source = open_source(uri)
-        self.follower: Optional[Follower] = None
         self._backends = ExitStack()
         try:
             self.backend = self._backends.enter_context(open_backend(bundle, settings.backend, settings.threads))
-            if settings.find and settings.box is None:
-                finder = open_finder(bundle, settings.backend, settings.threads)
-                if finder is not None:
-                    self.follower = Follower(self._backends.enter_context(finder))
+            finder = enter_finder(self._backends, bundle, settings)
         except CarcloudError:
             self._backends.close()
             self.source.close()
             raise
+        self.follower = None if finder is None else Follower(finder)
         self._reconstructor = Reconstructor(bundle, self.backend, settings.max_points)
 
     def __enter__(self) -> "Stream":
