@@ -19,7 +19,7 @@ VIEW_WIDTH = 1.25
 VIEW_DISTANCE = 1.0
 
 
-#: Where a point's colour is from: the picture, the picture of its mirror image, or points near by. See edge.colour.
+#: Where a point's colour is from: the picture, the picture of its mirror image, or points near by. edge.runtime.colour.
 SEEN, MIRRORED, FILLED = 0, 1, 2
 
 

@@ -75,10 +75,12 @@ def project(points: np.ndarray, pose: Pose) -> Tuple[np.ndarray, np.ndarray]:
 
     Depth is along the axis, canonical units, 0 at the car's centre and growing away from the camera.
     """
-    cam = np.asarray(points, np.float32) @ pose.rotation.T.astype(np.float32)
-    shrink = np.float32(pose.scale) / np.maximum(1.0 + np.float32(pose.perspective) * cam[:, 2], np.float32(0.05))
-    place = cam[:, :2] * shrink[:, None] + np.array([pose.x, pose.y], np.float32)
-    return place.astype(np.float32), cam[:, 2]
+    cam = pose.rotation.astype(np.float32) @ np.asarray(points, np.float32).T
+    shrink = np.float32(pose.scale) / np.maximum(1.0 + np.float32(pose.perspective) * cam[2], np.float32(0.05))
+    place = np.empty((len(points), 2), np.float32)
+    place[:, 0] = cam[0] * shrink + np.float32(pose.x)
+    place[:, 1] = cam[1] * shrink + np.float32(pose.y)
+    return place, cam[2]
 
 
 def to_pixels(place: np.ndarray, square: Tuple[int, int, int]) -> np.ndarray:

@@ -16,6 +16,11 @@ from edge.errors import SettingsError
 #: As fast as it is asked, so that the source does not limit the rate.
 DEFAULT_SOURCE = "synthetic://car?seed=0&fps=0"
 CLIENTS = (1, 8)
+#: What a stage's line adds.
+NOTES = {
+    "capture": "   waiting for the source", "find": "   a few times a second",
+    "handover": "   waiting for the second thread, which does what follows during the next frame",
+}  # fmt: skip
 
 DESCRIPTION = """Measure this machine: milliseconds of each stage (median and 90th percentile), frames a second from
 the picture to the cloud, and how long after its publication a cloud is in a client's hands, for one and for eight
@@ -98,6 +103,8 @@ def measure(chosen: settings.Settings, frames: int, seconds: float) -> Dict[str,
         "frames": line.frames,
         "frames_per_s": line.fps,
         "points": line.points,
+        "ms_between_frames": {"first_tenth": line.seconds[0] * 1e3, "last_tenth": line.seconds[1] * 1e3},
+        "memory_mb": {"first_tenth": line.megabytes[0], "end": line.megabytes[1]},
         "pull": [dict(pull._asdict(), latency=pull.latency._asdict()) for pull in pulls],
         "reference_ms": reference._asdict(),
         "ratios": dict(
@@ -122,9 +129,14 @@ def table(figures: Dict[str, Any]) -> List[str]:
         "stage        median      p90   ms, %d frames, %d points a cloud" % (figures["frames"], figures["points"]),
     ]
     for name, value in figures["stages_ms"].items():
-        note = "   waiting for the source" if name == "capture" else ""
-        lines.append("%-10s %8.2f %8.2f%s" % (name, value["median"], value["p90"], note))
-    lines += ["", "end to end   %.1f frames/s" % figures["frames_per_s"]]
+        lines.append("%-10s %8.2f %8.2f%s" % (name, value["median"], value["p90"], NOTES.get(name, "")))
+    between, memory = figures["ms_between_frames"], figures["memory_mb"]
+    lines += [
+        "", "end to end   %.1f frames/s" % figures["frames_per_s"],
+        "a frame      %8.2f %8.2f   ms, median of the first and of the last tenth"
+        % (between["first_tenth"], between["last_tenth"]),
+        "memory       %8.1f %8.1f   MB, after the first tenth and at the end" % (memory["first_tenth"], memory["end"]),
+    ]  # fmt: skip
     for pull in figures["pull"]:
         lines.append(
             "pull       %8.2f %8.2f   ms from publication to decoded, %d client%s, %.1f clouds/s each"

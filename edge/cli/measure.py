@@ -1,8 +1,9 @@
 """The measurements behind ``carcloud bench``: stages, pull latency, and a reference to compare machines by."""
 
+import os
 import threading
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -19,7 +20,7 @@ WARM_UP = 5
 #: Side of the matrices of the reference loop, and how often they are multiplied.
 REFERENCE_SIZE, REFERENCE_LOOPS = 512, 16
 #: In their order; "find" only where the car is looked for, "colour" only where the network tells the pose.
-STAGES = ("capture", "find", "crop", "network", "fusion", "average", "colour")
+STAGES = ("capture", "find", "crop", "network", "fusion", "handover", "average", "colour")
 
 
 class Stage(NamedTuple):
@@ -30,12 +31,18 @@ class Stage(NamedTuple):
 
 
 class PipelineFigures(NamedTuple):
-    """stages: by name. fps: frames a second end to end. frames: how many were measured. points: median of a cloud."""
+    """stages: by name. fps: frames a second end to end. frames: how many were measured. points: median of a cloud.
+
+    seconds: median time between results in the first and in the last tenth. megabytes: of memory that the process held
+    after the first tenth and at the end, NaN where the system does not tell.
+    """
 
     stages: Dict[str, Stage]
     fps: float
     frames: int
     points: int
+    seconds: Tuple[float, float]
+    megabytes: Tuple[float, float]
 
 
 class PullFigures(NamedTuple):
@@ -105,40 +112,56 @@ def measure_pipeline(
 ) -> PipelineFigures:
     """Run a source through the pipeline for ``frames`` results after the warm-up."""
     stop = threading.Event()
-    results: List[Result] = []
+    timings: List[Dict[str, float]] = []
+    sizes: List[int] = []
     times: List[float] = []
+    held: List[float] = []
+    total = frames + WARM_UP
 
     def sink(result: Result) -> None:
-        # Pictures are let go of: a hundred of them would fill a small device's memory.
-        results.append(result._replace(frame=result.frame[:1, :1]))
+        # Neither pictures nor clouds are kept: thousands of them would fill the memory that is measured.
+        timings.append(result.timings)
+        sizes.append(len(result.reconstruction.cloud.points))
         times.append(time.perf_counter())
-        on_frame(len(results))
-        if len(results) >= frames + WARM_UP:
+        if len(times) in (WARM_UP + max(1, frames // 10), total):
+            held.append(resident())
+        on_frame(min(len(times), total))
+        if len(times) >= total:
             stop.set()
 
     unseen: List[int] = []
 
     def empty(glimpse: Glimpse) -> None:
         unseen.append(glimpse.seq)
-        if len(unseen) >= 10 * (frames + WARM_UP):
+        if len(unseen) >= 10 * total:
             stop.set()
 
     with NewestFrame(Repeated(lambda: open_source(uri))) as newest:
         Pipeline(newest, reconstructor, sink, where.box, where.follower(), empty, where.average).run(stop)
-    if len(results) < frames + WARM_UP and unseen:
+    if len(times) < total and unseen:
         raise NoCarError(
             "in %d frames of %s no car was found, and in %d one was; say where it is with --box x,y,width,height, or "
-            "that it fills the picture with --no-find" % (len(unseen), newest.source.uri, len(results))
+            "that it fills the picture with --no-find" % (len(unseen), newest.source.uri, len(times))
         )
-    if len(results) < frames + WARM_UP:
-        raise CarcloudError(
-            "%s gave %d frames only; bench needs %d" % (newest.source.uri, len(results), frames + WARM_UP)
-        )
-    kept = results[WARM_UP:]
-    elapsed = times[-1] - times[WARM_UP - 1]
-    stages = {name: stage([result.timings[name] for result in kept]) for name in STAGES if name in kept[0].timings}
-    points = int(np.median([len(result.reconstruction.cloud.points) for result in kept]))
-    return PipelineFigures(stages, len(kept) / elapsed, len(kept), points)
+    if len(times) < total:
+        raise CarcloudError("%s gave %d frames only; bench needs %d" % (newest.source.uri, len(times), total))
+    kept = timings[WARM_UP:total]
+    elapsed = times[total - 1] - times[WARM_UP - 1]
+    stages = {name: stage([one[name] for one in kept]) for name in STAGES if name in kept[0]}
+    gaps, tenth = np.diff(times[WARM_UP - 1 : total]), max(1, frames // 10)
+    return PipelineFigures(
+        stages, frames / elapsed, frames, int(np.median(sizes[WARM_UP:total])),
+        (float(np.median(gaps[:tenth])), float(np.median(gaps[-tenth:]))), (held[0], held[-1]),
+    )  # fmt: skip
+
+
+def resident() -> float:
+    """Megabytes (2**20 bytes) of memory that this process holds; NaN where the system does not tell (not Linux)."""
+    try:
+        with open("/proc/self/statm") as handle:
+            return int(handle.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2.0**20
+    except (OSError, ValueError, IndexError, AttributeError):  # no such file, or no sysconf
+        return float("nan")
 
 
 def measure_pulls(

@@ -95,22 +95,24 @@ class Memory:
 
     def colours(self, cloud: Cloud) -> Cloud:
         """The cloud, coloured in this frame, with what was seen in the frames before: where the camera looks now its
-        colours count, elsewhere those that it saw last."""
+        colours count, elsewhere those that it saw last. FILLED stays what was never seen."""
         if cloud.rgb is None or cloud.mark is None:
             return cloud
-        if not self._colours or len(self._colours[0][0]) != len(cloud.points):
-            self._colours = [(np.zeros(len(cloud.points)), np.zeros((len(cloud.points), 3))) for _ in range(2)]
+        count = len(cloud.points)
+        if not self._colours or len(self._colours[0][0]) != count:
+            self._colours = [(np.zeros(count, np.int32), np.zeros((count, 3), np.float32)) for _ in range(2)]
         rgb, mark = cloud.rgb.copy(), cloud.mark.copy()
         # The mirror image first, so that what was seen itself stands over it.
         for kind, (times, mean) in zip((MIRRORED, SEEN), self._colours):
-            new = cloud.mark == kind
+            new = np.flatnonzero(cloud.mark == kind)
             times[new] += 1
-            part = np.maximum(1.0 / np.maximum(times[new], 1), FRESH)[:, None]
-            mean[new] += part * (cloud.rgb[new] - mean[new])
+            old = mean[new]
+            mean[new] = old + np.maximum(1.0 / times[new], FRESH).astype(np.float32)[:, None] * (cloud.rgb[new] - old)
             known = times > 0
             if kind == MIRRORED:
                 known &= cloud.mark != SEEN
-            rgb[known], mark[known] = np.round(mean[known]).astype(np.uint8), kind
+            there = np.flatnonzero(known)
+            rgb[there], mark[there] = (mean[there] + np.float32(0.5)).astype(np.uint8), kind
         return cloud._replace(rgb=rgb, mark=mark)
 
     def length(self, length: Optional[Length]) -> Optional[Length]:

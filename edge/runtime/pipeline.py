@@ -13,6 +13,7 @@ from edge.runtime.following import Follower, Sight
 from edge.runtime.memory import Memory, corresponds
 from edge.runtime.reconstructor import Box, Reconstruction, Reconstructor
 from edge.runtime.sources import Frame
+from edge.runtime.stage import Stage
 
 #: How often a waiting pipeline looks at its stop event, seconds.
 POLL_S = 0.2
@@ -25,7 +26,7 @@ class Result(NamedTuple):
 
     seq: of the frame, within its source. frame: (H, W, 3) uint8 BGR, the camera picture; do not write to it.
     timings: milliseconds for "capture" (waiting for the frame), "crop", "network", "fusion" and, with a pose, "colour";
-    "find" where cars are looked for, "average" where clouds are averaged.
+    "find" where cars are looked for, "average" where clouds are averaged; "handover" (waiting for the second stage).
     captured: ``time.monotonic()`` seconds. name: the frame's file name or "". rate: results a second, running mean.
     sight: the cars that are seen, None where nobody looks for them.
     """
@@ -74,10 +75,24 @@ class Rate:
         return 1.0 / self._period if self._period > 0 else 0.0
 
 
+class Work(NamedTuple):
+    """What the first stage hands to the second. made: None without a car. given: ``time.perf_counter()`` seconds."""
+
+    frame: Frame
+    timings: Dict[str, float]
+    sight: Optional[Sight]
+    made: Optional[Reconstruction]
+    given: float
+
+
 class Pipeline:
     """Runs the reconstructor on the newest frame, again and again, and hands each Result to ``sink``.
 
-    sink: called in the pipeline's thread; should return soon, its time is not counted in any stage.
+    Two stages overlap: while the processor averages, colours and hands out one cloud in a thread of its own, the next
+    frame is looked at and goes through the network, which elsewhere than here runs on a GPU. One frame at a time in
+    each; the rate is that of the slower one.
+
+    sink: called in the second stage's thread; should return soon, its time is not counted in any stage.
     box: where the car is in every frame; with neither box nor follower it is taken to fill the picture.
     follower: finds the car; frames without any go to ``unseen`` instead. average: whether the cloud of one car is
     averaged over the frames it was seen in, as far as the bundle's points correspond.
@@ -115,13 +130,14 @@ class Pipeline:
         Does not close anything: who opened the source and the backend closes them.
         """
         seq = 0
-        while not stop.is_set():
-            start = time.perf_counter()
-            frame = self._wait(seq, stop)
-            if frame is None:
-                break
-            self._process(frame, (time.perf_counter() - start) * 1e3)
-            seq = frame.seq
+        with Stage(self._finish, "clouds") as second:
+            while not stop.is_set():
+                start = time.perf_counter()
+                frame = self._wait(seq, stop)
+                if frame is None:
+                    break
+                second.give(self._begin(frame, (time.perf_counter() - start) * 1e3))
+                seq = frame.seq
         return "stopped" if stop.is_set() else self._newest.source.ending
 
     def _wait(self, after_seq: int, stop: threading.Event) -> Optional[Frame]:
@@ -131,23 +147,34 @@ class Pipeline:
                 return frame
         return None
 
-    def _process(self, frame: Frame, waited: float) -> None:
-        timings, box, sight = {"capture": waited}, self._box, None
+    def _begin(self, frame: Frame, waited: float) -> Work:
+        """First stage: where the car is, and what the network makes of it."""
+        timings, box, sight, made = {"capture": waited}, self._box, None, None
         if self._follower is not None:
             box, sight = self._follower.look(frame.image, frame.captured)
             timings["find"] = sight.milliseconds
+        if sight is None or box is not None:
+            made = self._reconstructor.predict(frame.image, box)
+            if self._follower is not None and sight is not None:
+                self._follower.learn(sight, made)
+        return Work(frame, timings, sight, made, time.perf_counter())
+
+    def _finish(self, work: Work) -> None:
+        """Second stage: what became of it before, its colours, and those who wait for it."""
+        frame, sight, timings = work.frame, work.sight, work.timings
+        waited = (time.perf_counter() - work.given) * 1e3
         self.processed += 1
-        if sight is not None and box is None:
+        if work.made is None:
+            assert sight is not None, "without a finder every frame has a cloud"
             rate = self._rate.tick(time.monotonic())
             self._unseen(Glimpse(frame.seq, frame.image, timings, frame.captured, frame.name, rate, sight))
             return
         memory = None if self._memory is None else self._memory.of(sight and sight.followed)
-        reconstruction = self._reconstructor.reconstruct(frame.image, box, memory)
-        if self._follower is not None and sight is not None:
-            self._follower.learn(sight, reconstruction)
-        timings.update(reconstruction.timings)
+        made = self._reconstructor.finish(work.made, frame.image, memory)
+        timings = dict(timings, **made.timings)
+        timings["handover"] = waited
         rate = self._rate.tick(time.monotonic())
-        self._sink(Result(frame.seq, frame.image, reconstruction, timings, frame.captured, frame.name, rate, sight))
+        self._sink(Result(frame.seq, frame.image, made, timings, frame.captured, frame.name, rate, sight))
 
 
 @contextmanager

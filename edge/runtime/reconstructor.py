@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 
 from edge.bundle import Bundle
-from edge.colour import colour
 from edge.errors import SettingsError
 from edge.geometry import Cloud, square_box
 from edge.pose import Pose
 from edge.runtime.backends import Backend
+from edge.runtime.colour import filled, looked_up
 from edge.runtime.memory import Memory
 from edge.runtime.outputs import BodyClass, Length, check_finite, class_of, length_of, make_cloud, pose_of
 
@@ -54,7 +54,8 @@ class Reconstruction(NamedTuple):
 
 
 class Reconstructor:
-    """Crops, runs the network, makes the cloud and colours it. Reuses its buffers, so it belongs to one thread.
+    """Crops, runs the network, makes the cloud, averages and colours it. Reuses its buffers: :meth:`predict` belongs to
+    one thread, :meth:`finish` to one, which may be another.
 
     max_points: upper limit of a cloud's size, 0 for none.
     colour: whether clouds get the picture's colours, which takes a network that tells the pose.
@@ -70,11 +71,13 @@ class Reconstructor:
     def reconstruct(
         self, image_bgr: np.ndarray, box: Optional[Box] = None, memory: Optional[Memory] = None
     ) -> Reconstruction:
-        """The cloud of the car in one picture.
+        """The cloud of the car in one picture: :meth:`predict`, then :meth:`finish`."""
+        return self.finish(self.predict(image_bgr, box), image_bgr, memory)
 
-        image_bgr: (H, W, 3) uint8. box: the car's box; without one the car is taken to fill the picture. memory: of
-        this car's frames before; then the cloud, its length and class are means over these and this one, which takes a
-        bundle whose points correspond (:func:`edge.runtime.memory.corresponds`).
+    def predict(self, image_bgr: np.ndarray, box: Optional[Box] = None) -> Reconstruction:
+        """What the network makes of one picture: a cloud without colours.
+
+        image_bgr: (H, W, 3) uint8. box: the car's box; without one the car is taken to fill the picture.
         Raises SettingsError for a box without area or outside the picture, BackendError from the network, also if
         what it gives is not finite.
         """
@@ -89,20 +92,31 @@ class Reconstructor:
         cloud = make_cloud(self.bundle, outputs, self.max_points)
         pose, length, body = pose_of(outputs), length_of(outputs), class_of(self.bundle, outputs)
         clock.append(time.perf_counter())
-        stages, directions = ["crop", "network", "fusion"], 0
+        timings = {n: (end - start) * 1e3 for n, start, end in zip(("crop", "network", "fusion"), clock, clock[1:])}
+        return Reconstruction(cloud, square, timings, pose, length, body)
+
+    def finish(
+        self, made: Reconstruction, image_bgr: np.ndarray, memory: Optional[Memory] = None
+    ) -> Reconstruction:
+        """A prediction, coloured from its picture and, with a memory, averaged.
+
+        memory: of this car's frames before; then the cloud, its colours, length and class are means over these and this
+        one, which takes a bundle whose points correspond (:func:`edge.runtime.memory.corresponds`).
+        """
+        cloud, pose, timings = made.cloud, made.pose, dict(made.timings)
+        start = time.perf_counter()
         if memory is not None:
             points, confidence, directions = memory.shape(cloud, pose)
             cloud = cloud._replace(points=points, confidence=confidence)
-            length, body = memory.length(length), memory.body(body)
-            clock.append(time.perf_counter())
-            stages.append("average")
+            length, body = memory.length(made.length), memory.body(made.body_class)
+            made = made._replace(length=length, body_class=body, directions=directions)
+            timings["average"] = (time.perf_counter() - start) * 1e3
         if self.colour and pose is not None:
-            cloud = colour(cloud, pose, square, image_bgr)
-            cloud = cloud if memory is None else memory.colours(cloud)
-            clock.append(time.perf_counter())
-            stages.append("colour")
-        timings = {name: (end - start) * 1e3 for name, start, end in zip(stages, clock, clock[1:])}
-        return Reconstruction(cloud, square, timings, pose, length, body, directions)
+            start = time.perf_counter()
+            cloud = looked_up(cloud, pose, made.crop_box, image_bgr)
+            cloud = filled(cloud if memory is None else memory.colours(cloud))
+            timings["colour"] = (time.perf_counter() - start) * 1e3
+        return made._replace(cloud=cloud, timings=timings)
 
 
 def crop_box(width: int, height: int, box: Optional[Box], margin: float) -> Tuple[int, int, int]:

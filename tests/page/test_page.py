@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.colour import FILLED, MIRRORED, SEEN
 from edge.pose import Pose
+from edge.runtime.colour import FILLED, MIRRORED, SEEN
 from edge.runtime.outputs import BodyClass, Length
 from edge.server.app import ServerSettings, create_app
 from edge.server.hub import Hub, State

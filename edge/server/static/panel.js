@@ -7,8 +7,8 @@ export const byId = (id) => document.getElementById(id);
 
 const grouped = new Intl.NumberFormat("en").format;
 /** What is waiting rather than work is drawn paler and left out of the sum. */
-const WAITING = ["capture"];
-const ORDER = ["capture", "find", "crop", "network", "fusion", "average", "colour", "encode", "jpeg"];
+const WAITING = { capture: "waiting", handover: "hand over" };
+const ORDER = ["capture", "find", "crop", "network", "fusion", "handover", "average", "colour", "encode", "jpeg"];
 
 export function setText(id, text) {
   const element = byId(id);
@@ -66,15 +66,15 @@ function showTimings(timings) {
     row.querySelector("i").style.width = `${(100 * timings[name]) / longest}%`;
     row.querySelector(".value").textContent = `${timings[name].toFixed(timings[name] < 9.95 ? 1 : 0)} ms`;
   });
-  const work = names.filter((name) => !WAITING.includes(name)).reduce((sum, name) => sum + timings[name], 0);
+  const work = names.filter((name) => !(name in WAITING)).reduce((sum, name) => sum + timings[name], 0);
   setText("total", names.length ? `${work.toFixed(work < 9.95 ? 1 : 0)} ms` : "–");
 }
 
 function bar(name) {
   const row = document.createElement("li");
-  const track = Object.assign(document.createElement("span"), { className: WAITING.includes(name) ? "track wait" : "track" });
+  const track = Object.assign(document.createElement("span"), { className: name in WAITING ? "track wait" : "track" });
   track.append(document.createElement("i"));
-  const label = Object.assign(document.createElement("span"), { textContent: WAITING.includes(name) ? "waiting" : name });
+  const label = Object.assign(document.createElement("span"), { textContent: WAITING[name] ?? name });
   row.append(label, track, Object.assign(document.createElement("span"), { className: "value" }));
   return row;
 }

@@ -23,7 +23,7 @@ def test_every_figure_is_measured(capsys: Any) -> None:
     assert main(QUICK + ["--seconds", "1", "--source", SMALL, "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["frames"] == 12 and figures["frames_per_s"] > 5 and figures["points"] > 1000
-    assert set(figures["stages_ms"]) == {"capture", "crop", "network", "fusion"}
+    assert set(figures["stages_ms"]) == {"capture", "crop", "network", "fusion", "handover"}
     for value in list(figures["stages_ms"].values()) + [figures["reference_ms"]]:
         assert 0 < value["median"] <= value["p90"]
     assert figures["network"]["parameters"] == 0 and figures["network"]["gflop"] == 0.0003
@@ -46,7 +46,7 @@ def test_the_table_says_the_same(capsys: Any) -> None:
 
 def test_colouring_is_a_stage_where_there_is_a_pose(capsys: Any) -> None:
     assert main(QUICK + ["--bundle", POSED_BUNDLE, "--seconds", "0", "--source", SMALL, "--json"]) == 0
-    stages = ["capture", "crop", "network", "fusion", "average", "colour"]
+    stages = ["capture", "crop", "network", "fusion", "handover", "average", "colour"]
     assert list(json.loads(capsys.readouterr().out)["stages_ms"]) == stages
     flags = ["--bundle", POSED_BUNDLE, "--seconds", "0", "--source", SMALL, "--json", "--no-average"]
     assert main(QUICK + flags) == 0

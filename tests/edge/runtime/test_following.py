@@ -132,7 +132,7 @@ def test_frames_without_a_car_give_no_cloud() -> None:
     assert isinstance(empty, Glimpse) and set(empty.timings) == {"capture", "find"} and empty.timings["find"] > 0
     assert empty.sight.cars == () and empty.frame.shape == (240, 320, 3)
     assert isinstance(last, Result) and last.sight is not None and last.sight.followed == 1
-    assert set(last.timings) == {"capture", "find", "crop", "network", "fusion", "colour"}
+    assert set(last.timings) == {"capture", "find", "crop", "network", "fusion", "colour", "handover"}
     left, top, side = last.reconstruction.crop_box
     assert left < 100 and left + side > 180 and top < 75, "the crop is about the red square, not the whole picture"
 

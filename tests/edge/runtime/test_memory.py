@@ -8,6 +8,7 @@ import pytest
 from edge.bundle import load_bundle
 from edge.geometry import FILLED, MIRRORED, SEEN, Cloud
 from edge.pose import Pose
+from edge.runtime.colour import filled
 from edge.runtime.memory import FRAMES, SECTORS, TIMES, Memory, corresponds
 from edge.runtime.outputs import BodyClass, Length, confidence_of
 from tests.edge.helpers import FINDING_BUNDLE, POSED_BUNDLE, TINY_BUNDLE
@@ -142,3 +143,15 @@ def test_memory_does_not_grow_and_does_not_drift() -> None:
 def test_only_points_that_correspond_are_averaged() -> None:
     assert corresponds(load_bundle(POSED_BUNDLE)) and corresponds(load_bundle(FINDING_BUNDLE))
     assert not corresponds(load_bundle(TINY_BUNDLE)), "maps give other points in each frame"
+
+
+def test_what_no_frame_saw_is_filled_from_all_frames() -> None:
+    memory, cloud = Memory(), Cloud(np.array([[0, 0, 0], [0.01, 0, 0], [0.9, 0, 0]], np.float32))
+    red, grey, black = (200, 0, 0), (90, 90, 90), (0, 0, 0)
+    frames = [((red, SEEN), (black, FILLED), (black, FILLED)), ((black, FILLED), (black, FILLED), (grey, SEEN))]
+    for colours in frames:
+        rgb, mark = zip(*colours)
+        made = cloud._replace(rgb=np.array(rgb, np.uint8), mark=np.array(mark, np.uint8))
+        last = filled(memory.colours(made))
+    assert last.rgb is not None and last.mark is not None and last.mark.tolist() == [SEEN, FILLED, SEEN]
+    assert last.rgb[0].tolist() == [200, 0, 0] and np.abs(last.rgb[1].astype(int) - red).max() <= 2

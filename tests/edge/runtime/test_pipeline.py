@@ -34,7 +34,7 @@ def test_every_frame_becomes_a_result_until_the_source_ends(reconstructor: Recon
     assert [result.seq for result in results] == [1, 2, 3, 4, 5] and pipeline.processed == 5
     last = results[-1]
     assert last.frame.shape == (64, 96, 3) and len(last.reconstruction.cloud.points) > 1000
-    assert set(last.timings) == {"capture", "crop", "network", "fusion"}
+    assert set(last.timings) == {"capture", "crop", "network", "fusion", "handover"}
     assert last.rate == pipeline.rate > 0 and results[0].rate == 0
     assert 0 <= time.monotonic() - last.captured < 60
 

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple, Optional, Tuple
 
+import cv2
 import numpy as np
 
 from edge.geometry import FILLED, MIRRORED, SEEN, Cloud
@@ -40,34 +41,49 @@ def colour(cloud: Cloud, pose: Pose, square: Tuple[int, int, int], image_bgr: np
 
     cloud: canonical frame. pose: of the camera. square: left, top, side of the crop in the picture that the pose's
     coordinates refer to. image_bgr: (H, W, 3) uint8, the whole picture.
+    """
+    return filled(looked_up(cloud, pose, square, image_bgr))
+
+
+def looked_up(cloud: Cloud, pose: Pose, square: Tuple[int, int, int], image_bgr: np.ndarray) -> Cloud:
+    """As :func:`colour`, but points of which nothing is known are black, and marked FILLED already.
 
     SEEN: the point lies in the picture and nothing hides it. MIRRORED: it is hidden, but its mirror image at
-    (x, -y, z) is not, and a car is symmetrical: it takes the colour from there. FILLED: neither is seen; it takes a
-    mean of the points of the first two kinds, the nearer the more, in the space folded at the plane of symmetry.
+    (x, -y, z) is not, and a car is symmetrical: it takes the colour from there.
 
     Hidden is what lies behind a z-buffer of the points themselves, with more tolerance where the surface is steep, as
-    in shadow maps (Williams 1978). Filling is inverse distance weighting (Shepard 1968).
-    Constant time: 5 ms for 16,384 points on a PC (one x86 core).
+    in shadow maps (Williams 1978).
     """
     points = np.asarray(cloud.points, np.float32)
     place, depth = project(points, pose)
     depths = depth_buffer(place, depth, pose.scale)
     if depths is None:
         return cloud
-    pixels, inside = _pixels(place, square, image_bgr.shape)
-    seen = inside & _visible(depths, place, depth, False)
-    place, depth = project(points * np.array([1, -1, 1], np.float32), pose)
-    mirror, inside = _pixels(place, square, image_bgr.shape)
-    mirrored = inside & ~seen & _visible(depths, place, depth, True)
-    known = seen | mirrored
-    if not known.any():
+    rgb, mark = np.zeros(points.shape, np.uint8), np.full(len(points), FILLED, np.uint8)
+    at, seen = _pixels(place, square, image_bgr.shape)
+    seen &= _visible(depths, place, depth, False)
+    first = np.flatnonzero(seen)
+    rgb[first], mark[first] = _picked(image_bgr, at[first]), SEEN
+    rest = np.flatnonzero(~seen)
+    place, depth = project(points[rest] * np.array([1, -1, 1], np.float32), pose)
+    at, mirrored = _pixels(place, square, image_bgr.shape)
+    mirrored &= _visible(depths, place, depth, True)
+    second = np.flatnonzero(mirrored)
+    rgb[rest[second]], mark[rest[second]] = _picked(image_bgr, at[second]), MIRRORED
+    return cloud._replace(rgb=rgb, mark=mark) if len(first) or len(second) else cloud
+
+
+def filled(cloud: Cloud) -> Cloud:
+    """The cloud with colours for points that are marked FILLED: a mean of those of the other points, the nearer the
+    more, in the space folded at the plane of symmetry. A cloud without colours is left as it is."""
+    if cloud.rgb is None or cloud.mark is None:
         return cloud
-    at = np.where(seen[:, None], pixels, mirror)
-    rgb = np.zeros(points.shape, np.uint8)
-    rgb[known] = image_bgr[at[known, 1], at[known, 0], ::-1]
-    mark = np.where(seen, SEEN, np.where(mirrored, MIRRORED, FILLED)).astype(np.uint8)
-    rgb[~known] = fill(points, rgb, known)
-    return cloud._replace(rgb=rgb, mark=mark)
+    known = cloud.mark != FILLED
+    if known.all() or not known.any():
+        return cloud
+    rgb = cloud.rgb.copy()
+    rgb[~known] = fill(cloud.points, rgb, known)
+    return cloud._replace(rgb=rgb)
 
 
 def depth_buffer(place: np.ndarray, depth: np.ndarray, scale: float) -> Optional[Depths]:
@@ -78,17 +94,21 @@ def depth_buffer(place: np.ndarray, depth: np.ndarray, scale: float) -> Optional
     near = (np.abs(place[:, 0]) < REACH) & (np.abs(place[:, 1]) < REACH)
     if not near.any():
         return None
-    place, depth = place[near], depth[near]
-    corner = place.min(0)
-    extent = place.max(0) - corner
+    if not near.all():
+        place, depth = place[near], depth[near]
+    # Axis by axis: over so short an axis NumPy's own min(0) takes ten times as long.
+    corner = np.array([place[:, 0].min(), place[:, 1].min()])
+    extent = np.array([place[:, 0].max(), place[:, 1].max()]) - corner
     cell = max(scale * max(np.sqrt(SURFACE * POINTS / len(place)), FINEST), float(extent.max()) / CELLS)
     # One empty cell all around, so that no neighbour is missing.
     corner = corner - np.float32(cell)
     columns, rows = (np.floor(extent / cell).astype(int) + 3).tolist()
     index = ((place - corner) / cell).astype(np.intp)
     flat = np.full(rows * columns, np.inf, np.float32)
-    # Of several values for a cell the last one stays: the nearest.
-    order = np.argsort(-depth)
+    # Of several values for a cell the last one stays: the nearest. Whole numbers of 16 bits are sorted by their digits,
+    # five times as fast as numbers; they tell depths a ten-thousandth of the range apart.
+    low, high = float(depth.min()), float(depth.max())
+    order = np.argsort(((high - depth) * np.float32(65535 / max(high - low, 1e-9))).astype(np.uint16), kind="stable")
     flat[(index[:, 1] * columns + index[:, 0])[order]] = depth[order]
     nearest = _settle(flat.reshape(rows, columns))
     return Depths(nearest, TOLERANCE + _steepness(nearest, STEEP * cell / scale), corner, cell)
@@ -98,17 +118,11 @@ def _settle(nearest: np.ndarray) -> np.ndarray:
     """Close the holes of a sparse depth image: empty cells take their nearest neighbour, then each cell the median.
 
     A cell of the near surface into which only a point of the far side fell is outvoted by its neighbours. The minimum
-    of the neighbours, which does the same, would hide steep surfaces behind themselves.
+    of the neighbours, which does the same, would hide steep surfaces behind themselves. Beyond the border is infinity.
     """
-    filled = np.where(np.isinf(nearest), _neighbours(nearest).min(0), nearest)
-    return np.partition(_neighbours(filled), 4, axis=0)[4]
-
-
-def _neighbours(grid: np.ndarray) -> np.ndarray:
-    """(9, rows, columns): each cell's 3 x 3 neighbourhood; beyond the border is infinity."""
-    rows, columns = grid.shape
-    wide = np.pad(grid, 1, mode="constant", constant_values=np.inf)
-    return np.stack([wide[i : i + rows, j : j + columns] for i in range(3) for j in range(3)])
+    least = cv2.erode(nearest, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=float("inf"))
+    closed = np.pad(np.where(np.isinf(nearest), least, nearest), 1, mode="constant", constant_values=np.inf)
+    return np.asarray(cv2.medianBlur(closed, 3)[1:-1, 1:-1])
 
 
 def _steepness(nearest: np.ndarray, most: float) -> np.ndarray:
@@ -139,8 +153,13 @@ def _pixels(place: np.ndarray, square: Tuple[int, int, int], shape: Tuple[int, .
     return at, _within(at, shape[1], shape[0])
 
 
+def _picked(image_bgr: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """RGB (N, 3) uint8 of the pixels in columns and rows ``at`` (N, 2), all within the picture."""
+    flat = np.ascontiguousarray(image_bgr).reshape(-1, 3)
+    return flat.take(at[:, 1] * image_bgr.shape[1] + at[:, 0], axis=0)[:, ::-1]
+
+
 def _within(index: np.ndarray, columns: int, rows: int) -> np.ndarray:
-    # Column by column: all(1) over so short an axis takes ten times as long.
     return (index[:, 0] >= 0) & (index[:, 0] < columns) & (index[:, 1] >= 0) & (index[:, 1] < rows)
 
 
@@ -148,7 +167,8 @@ def fill(points: np.ndarray, rgb: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Colours (M, 3) uint8 for the M points that are not ``known``: means of the known ones, the nearer the more.
 
     points: (N, 3). rgb: (N, 3) uint8, read where known. known: (N,) bool, at least one of them True.
-    Near is meant in the space folded at y = 0: what is on one side of a car is on the other.
+    Near is meant in the space folded at y = 0: what is on one side of a car is on the other. Inverse distance weighting
+    (Shepard 1968).
     """
     folded = np.stack([points[:, 0], np.abs(points[:, 1]), points[:, 2]], 1) * np.array(STRETCH, np.float32)
     there = np.flatnonzero(known)
@@ -163,8 +183,18 @@ def fill(points: np.ndarray, rgb: np.ndarray, known: np.ndarray) -> np.ndarray:
     number = (index[:, 0] * (FILL_CELLS + 1) + index[:, 1]) * (FILL_CELLS + 1) + index[:, 2]
     _, cell, count = np.unique(number, return_inverse=True, return_counts=True)
     cell = cell.reshape(-1)
-    centre = np.stack([np.bincount(cell, wanted[:, axis]) for axis in range(3)], 1) / count[:, None]
-    away = (np.square(centre)[:, None].sum(2) + np.square(folded[there]).sum(1)) - 2 * centre.dot(folded[there].T)
-    weight = 1 / np.square(np.maximum(away, 0) + SOFT ** 2)
-    colours = weight.dot(rgb[there].astype(np.float64)) / weight.sum(1)[:, None]
+    centre = (np.stack([np.bincount(cell, wanted[:, a]) for a in range(3)], 1) / count[:, None]).astype(np.float32)
+    source, paint = folded[there], np.ones((len(there), 4), np.float32)
+    paint[:, :3] = rgb[there]
+    # One over the fourth power of the distance, in place: the one large matrix here.
+    weight = centre.dot(-2 * source.T)
+    weight += np.square(centre).sum(1)[:, None]
+    weight += np.square(source).sum(1)
+    np.maximum(weight, 0, out=weight)
+    weight += np.float32(SOFT ** 2)
+    np.divide(np.float32(SOFT ** 2), weight, out=weight)
+    weight *= weight
+    weight += np.float32(1e-30)  # a stray point: all sources alike
+    summed = weight.dot(paint)
+    colours = summed[:, :3] / summed[:, 3:]
     return np.rint(colours).astype(np.uint8)[cell]

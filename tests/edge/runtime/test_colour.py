@@ -1,14 +1,13 @@
-"""edge.colour: a painted box seen by a known camera, what is hidden, and what cannot be known."""
+"""edge.runtime.colour: a painted box seen by a known camera, what is hidden, and what cannot be known."""
 
-import time
 from typing import Tuple
 
 import numpy as np
 import pytest
 
-from edge.colour import colour, fill
 from edge.geometry import FILLED, MIRRORED, SEEN, Cloud
 from edge.pose import Pose, project, to_pixels
+from edge.runtime.colour import colour, fill
 
 HALF = np.array([0.5, 0.21, 0.16])
 GREY, RED, BLUE = (40, 40, 40), (255, 0, 0), (0, 0, 255)
@@ -153,14 +152,3 @@ def test_filling_is_smooth() -> None:
 def test_filling_of_nothing() -> None:
     points = np.zeros((2, 3), np.float32)
     assert fill(points, np.zeros((2, 3), np.uint8), np.array([True, True])).shape == (0, 3)
-
-
-def test_it_does_not_hold_up_the_stream() -> None:
-    pose = Pose(60, 15, 0, 0, 0, 1.5, 0.3)
-    points, _ = box(16384)
-    image, times = photo(pose), []
-    for _ in range(7):
-        start = time.perf_counter()
-        colour(Cloud(points), pose, SQUARE, image)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.05  # about 0.005 on an idle PC
