@@ -34,12 +34,15 @@ def test_every_figure_is_measured(capsys: Any) -> None:
         assert pull["clouds"] >= 1 and pull["rate"] > 0 and 0 < pull["latency"]["median"] < 5000
     assert figures["ratios"]["network"] == pytest.approx(network / figures["reference_ms"]["median"])
     assert figures["machine"].count(",") == 3
+    assert all(value > 0 for value in figures["ms_between_frames"].values())
+    assert all(value > 1 for value in figures["memory_mb"].values())  # only Linux tells; tests run there
 
 
 def test_the_table_says_the_same(capsys: Any) -> None:
     assert main(QUICK + ["--seconds", "0", "--source", SMALL]) == 0
     text = capsys.readouterr().out
-    for word in ("tiny: 0 parameters, 0.0003 GFLOP", "reference", "capture", "crop", "network", "fusion", "end to end"):
+    stages = ("capture", "crop", "network", "fusion", "handover")
+    for word in ("tiny: 0 parameters, 0.0003 GFLOP", "reference", "end to end", "memory", *stages):
         assert word in text
     assert "pull" not in text
 
