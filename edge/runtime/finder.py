@@ -14,6 +14,8 @@ from edge.runtime.reconstructor import Box, normalise
 
 #: Score from which a box is taken for a car. Tight close-ups score low; people and walls stay far below.
 THRESHOLD = 0.35
+#: Score from which a box is remembered at all.
+FAINT = 0.2
 #: Boxes that overlap by more, or lie so far within a better one, are of one car; so many cars are told apart.
 SAME, WITHIN, MOST = 0.5, 0.8, 16
 #: A box whose shorter edge has fewer pixels is no car that could be reconstructed.
@@ -37,12 +39,14 @@ def open_finder(bundle: Bundle, backend: str = "auto", threads: int = 0) -> Opti
 class Finder:
     """Finds cars. Reuses its buffers, so it belongs to one thread. Closes its backend.
 
-    threshold: score from which a box counts. milliseconds: what the last picture took.
+    threshold: score from which a box counts. milliseconds: what the last picture took. faint: boxes of the last picture
+    with a score from FAINT up to the threshold: no car by themselves, but a car that was there a moment ago.
     """
 
     def __init__(self, spec: FinderSpec, backend: Backend, threshold: float = THRESHOLD) -> None:
         self.threshold = threshold
         self.milliseconds = 0.0
+        self.faint: List[Detection] = []
         self._spec, self._backend = spec, backend
         self._anchors = make_anchors(spec.anchors)
         self._code = np.asarray(spec.anchors["code_scales"], np.float32)
@@ -66,13 +70,14 @@ class Finder:
         outputs = self._backend.run({self._spec.graph.input_name: self._input})
         check_finite(outputs)
         found = self._cars(outputs["boxes"][0], outputs["scores"][0], image_bgr.shape[1], image_bgr.shape[0])
+        self.faint = [one for one in found if one.score < self.threshold]
         self.milliseconds = (time.perf_counter() - start) * 1e3
-        return found
+        return [one for one in found if one.score >= self.threshold]
 
     def _cars(self, offsets: np.ndarray, scores: np.ndarray, width: int, height: int) -> List[Detection]:
         """offsets: (N, 4) and scores: (N, classes) as the detector gives them."""
         car = scores[:, self._spec.car]
-        rows = np.flatnonzero(car >= self.threshold)
+        rows = np.flatnonzero(car >= min(FAINT, self.threshold))
         boxes = decode(offsets[rows], self._anchors[rows], self._code)
         kept = suppress(boxes, car[rows], SAME, WITHIN, MOST)
         found = [(within(boxes[row], width, height), float(car[rows[row]])) for row in kept]

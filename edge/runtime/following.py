@@ -23,8 +23,8 @@ AGREE = 0.6
 
 
 class Sight(NamedTuple):
-    """What is seen of cars. cars: all that are believed. followed: number of the one that is reconstructed, or None.
-    milliseconds: what looking took, 0 in a frame in which nobody looked."""
+    """What is seen of cars. cars: all that are believed. followed: number of the one that is reconstructed, or None; it
+    is ``unseen`` while it is hidden. milliseconds: what looking took, 0 in a frame in which nobody looked."""
 
     cars: Tuple[Track, ...]
     followed: Optional[int]
@@ -34,24 +34,29 @@ class Sight(NamedTuple):
 class Follower:
     """One car at a time. :meth:`look` and :meth:`learn` belong to one thread, :meth:`follow` may be called from any.
 
-    interval: seconds between looks while a car is followed.
+    interval: seconds between looks while a car is followed and seen; else every frame is looked at.
     """
 
     def __init__(self, finder: Finder, tracker: Optional[Tracker] = None, interval: float = INTERVAL) -> None:
         self._finder, self._tracker, self._interval = finder, tracker or Tracker(), interval
-        self._looked = -np.inf
+        self._looked, self._missed = -np.inf, False
         self._lock = threading.Lock()
 
     def look(self, image_bgr: np.ndarray, now: float) -> Tuple[Optional[Box], Sight]:
-        """Box of the car to reconstruct in a picture (H, W, 3) taken at ``now``, seconds, None without any; and what is
-        seen. Raises BackendError."""
+        """Box of the car to reconstruct in a picture (H, W, 3) taken at ``now``, seconds, None without any or while it
+        is hidden; and what is seen. Raises BackendError.
+
+        A network makes a cloud of whatever stands before a hidden car, and a mean would learn it: better none.
+        """
         height, width = image_bgr.shape[:2]
         due = now - self._looked >= self._interval or now < self._looked
-        if self._tracker.followed is None or due:
+        if self._tracker.followed is None or self._missed or due:
             found = self._finder.find(image_bgr)
             self._looked, milliseconds = now, self._finder.milliseconds
             with self._lock:
-                self._tracker.update(found, now, (width, height))
+                self._tracker.update(found, now, (width, height), self._finder.faint)
+                track = self._tracker.followed
+                self._missed = track is not None and track.unseen > 0
         else:
             milliseconds = 0.0
             with self._lock:
@@ -59,7 +64,8 @@ class Follower:
         with self._lock:
             track, cars = self._tracker.followed, tuple(self._tracker.tracks)
         box = None if track is None else clipped(track.box, width, height)
-        return box, Sight(cars, None if track is None or box is None else track.number, milliseconds)
+        followed = None if track is None or box is None else track.number
+        return None if self._missed else box, Sight(cars, followed, milliseconds)
 
     def learn(self, sight: Sight, reconstruction: Reconstruction) -> None:
         """Move the followed car's box to where its cloud lies over the picture, if the two agree at all.

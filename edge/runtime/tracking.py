@@ -1,7 +1,8 @@
 """Which box is which car, from frame to frame: simple online tracking by overlap and constant velocity.
 
 After Bewley et al., "Simple online and realtime tracking", ICIP 2016, with a greedy choice in place of the Hungarian
-method (a handful of cars) and an exponential mean in place of the Kalman filter.
+method (a handful of cars) and an exponential mean in place of the Kalman filter. Boxes of low score keep a car that is
+there and make none: Zhang et al., "ByteTrack", ECCV 2022.
 """
 
 from typing import List, NamedTuple, Optional, Sequence, Tuple
@@ -14,6 +15,8 @@ from edge.runtime.reconstructor import Box
 
 #: Boxes that overlap by less are of two cars.
 LEAST = 0.25
+#: A box of low score is a car's if they overlap by so much.
+SURE = 0.5
 #: Times that a new car must be found before it is believed: a single wrong box becomes no car.
 BELIEVED = 2
 #: Seconds that a car is kept without being found: behind a post, between two glances.
@@ -38,10 +41,10 @@ class Track(NamedTuple):
 
 
 class _Car:
-    """A car's centre, size and velocity (pixels, pixels a second)."""
+    """A car's centre, size and velocity (pixels, pixels a second). number: 0 until it is believed."""
 
-    def __init__(self, number: int, detection: Detection, now: float) -> None:
-        self.number, self.score, self.found, self.seen = number, detection.score, 1, now
+    def __init__(self, detection: Detection, now: float) -> None:
+        self.number, self.score, self.found, self.seen = 0, detection.score, 1, now
         self.state = _centred(detection.box)
         self.detected = self.state[:2].copy()
         self.velocity = np.zeros(2)
@@ -85,17 +88,27 @@ class Tracker:
         self._followed: Optional[int] = None
         self._wanted: Optional[int] = None
 
-    def update(self, detections: Sequence[Detection], now: float, size: Tuple[int, int]) -> None:
-        """What the finder found in a picture of ``size`` (width, height) that was taken at ``now``, seconds."""
+    def update(
+        self, detections: Sequence[Detection], now: float, size: Tuple[int, int], faint: Sequence[Detection] = ()
+    ) -> None:
+        """What the finder found in a picture of ``size`` (width, height) that was taken at ``now``, seconds.
+
+        faint: boxes of low score, which keep cars that are believed and make none.
+        """
         for car in self._cars:
             car.move(now)
-        free = list(range(len(detections)))
-        for row, column in _pairs([car.state for car in self._cars], [_centred(d.box) for d in detections]):
+        free = list(detections)
+        for row, column in _pairs(self._cars, detections, LEAST):
             self._cars[row].see(detections[column], now)
-            free.remove(column)
-        for column in free:
-            self._last += 1
-            self._cars.append(_Car(self._last, detections[column], now))
+            free.remove(detections[column])
+        missed = [car for car in self._cars if car.number and car.seen < now]
+        for row, column in _pairs(missed, faint, SURE):
+            missed[row].see(faint[column], now)
+        self._cars += [_Car(one, now) for one in free]
+        for car in self._cars:
+            if not car.number and car.found >= BELIEVED:
+                self._last += 1
+                car.number = self._last
         self._forget(now)
         self._choose(size)
 
@@ -113,7 +126,7 @@ class Tracker:
 
     def follow(self, number: Optional[int]) -> bool:
         """Follow this car from now on, or, for None, whichever stands out. False if there is no such car."""
-        if number is not None and all(car.number != number for car in self._cars):
+        if number is not None and (number == 0 or all(car.number != number for car in self._cars)):
             return False
         self._wanted = number
         if number is not None:
@@ -123,7 +136,7 @@ class Tracker:
     @property
     def tracks(self) -> List[Track]:
         """The cars that are believed, in the order in which they came."""
-        return [car.track() for car in self._cars if car.found >= BELIEVED or car.number == self._followed]
+        return [car.track() for car in self._cars if car.number]
 
     @property
     def followed(self) -> Optional[Track]:
@@ -132,7 +145,7 @@ class Tracker:
 
     def _forget(self, now: float) -> None:
         """Cars out of sight for too long; ones that were hardly there, sooner."""
-        self._cars = [c for c in self._cars if now - c.seen <= (self.patience if c.found >= BELIEVED else 0.5)]
+        self._cars = [car for car in self._cars if now - car.seen <= (self.patience if car.number else 0.5)]
         numbers = [car.number for car in self._cars]
         if self._followed not in numbers:
             self._followed = None
@@ -144,7 +157,7 @@ class Tracker:
         if self._wanted is not None:
             self._followed = self._wanted
             return
-        tracks = [car.track() for car in self._cars if car.found >= BELIEVED]
+        tracks = self.tracks
         if not tracks:
             return
         best = max(tracks, key=lambda track: prominence(track.box, size))
@@ -158,15 +171,15 @@ def _centred(box: Box) -> np.ndarray:
     return np.array([x + w / 2, y + h / 2, w, h], np.float64)
 
 
-def _pairs(cars: List[np.ndarray], found: List[np.ndarray]) -> List[Tuple[int, int]]:
-    """Rows of cars and of boxes that belong together, those that overlap most first, each once."""
+def _pairs(cars: Sequence[_Car], found: Sequence[Detection], least: float) -> List[Tuple[int, int]]:
+    """Rows of cars and of boxes that overlap by ``least`` or more, those that overlap most first, each once."""
     if not cars or not found:
         return []
-    shared = overlap(np.stack(cars), np.stack(found))
+    shared = overlap(np.stack([car.state for car in cars]), np.stack([_centred(one.box) for one in found]))
     pairs: List[Tuple[int, int]] = []
     while True:
         row, column = np.unravel_index(int(shared.argmax()), shared.shape)
-        if shared[row, column] < LEAST:
+        if shared[row, column] < least:
             return pairs
         pairs.append((int(row), int(column)))
         shared[row], shared[:, column] = 0, 0

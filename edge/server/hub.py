@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Seconds without a new frame after which a live stream is called stalled.
 STALLED_AFTER = 3.0
+#: Seconds that a followed car may be hidden before the state says that none is in view.
+BLINK = 0.5
 #: Seconds over which the frame rate is measured.
 RATE_WINDOW = 3.0
 
@@ -179,10 +181,16 @@ class Hub:
             self._see(result, now, State.LIVE, "")
 
     def publish_unseen(self, glimpse: "Glimpse") -> None:
-        """A picture without a car: the last cloud stays, and grows old."""
+        """A picture without a car, or in which the followed one is hidden: the last cloud stays, and grows old."""
         with self._changed:
-            slot, now = self._slot, time.monotonic()
+            slot, now, sight = self._slot, time.monotonic(), glimpse.sight
+            hidden = next((car for car in sight.cars if car.number == sight.followed), None)
+            if hidden is not None and hidden.unseen <= BLINK and slot is not None:
+                self._see(glimpse, now, State.LIVE, "")
+                return
             message = "nothing in the picture is taken for a car"
+            if hidden is not None:
+                message = "car %d is hidden, or has left" % hidden.number
             if slot is not None:
                 message += "; the cloud is of %.0f s ago" % (now - slot.result.captured)
             self._see(glimpse, now, State.NO_CAR, message)

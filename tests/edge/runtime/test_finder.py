@@ -131,3 +131,13 @@ def test_a_wrong_finder_is_refused_with_a_sentence(tmp_path: Any, change: Dict[s
         json.dump(manifest, handle)
     with pytest.raises(BundleError, match=sentence):
         load_bundle(folder)
+
+
+def test_boxes_below_the_threshold_are_remembered_and_are_no_cars() -> None:
+    with open_finder(load_bundle(FINDING_BUNDLE), "auto", 1) as finder:  # type: ignore[union-attr]
+        picture = red_cars((2, 3))
+        (car,) = finder.find(picture)
+        assert finder.faint == []
+        finder.threshold = car.score + 1e-4
+        assert finder.find(picture) == [] and finder.faint == [car]
+        assert finder.find(np.zeros_like(picture)) == [] and finder.faint == [], "of the last picture only"

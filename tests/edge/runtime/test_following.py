@@ -25,6 +25,7 @@ class Told:
 
     def __init__(self, *detections: Detection) -> None:
         self.detections, self.asked = list(detections), 0
+        self.faint: List[Detection] = []
 
     def find(self, image: np.ndarray) -> List[Detection]:
         self.asked += 1
@@ -47,6 +48,27 @@ def test_without_a_car_every_frame_is_looked_at_and_with_one_a_few() -> None:
         box, sight = follower.look(IMAGE, 0.1 * number)
     assert box == CAR.box and sight.followed == 1 and told.asked == 2 + 3, "twice to believe it, then twice a second"
     assert [s["number"] for s in facts(sight)] == [1] and facts(sight)[0]["box"] == [100, 80, 120, 90]
+
+
+def test_a_hidden_car_is_looked_for_in_every_frame_and_not_reconstructed() -> None:
+    told = Told(CAR)
+    follower = Follower(told, interval=0.5)  # type: ignore[arg-type]
+    for now in (0.0, 0.1, 0.6):
+        follower.look(IMAGE, now)
+    told.detections, told.asked = [], 0
+    hidden = [follower.look(IMAGE, 0.7 + 0.1 * number) for number in range(10)]
+    boxes = [box for box, _ in hidden]
+    assert boxes[:4] == [CAR.box] * 4, "nobody looked yet"
+    assert boxes[4:] == [None] * 6 and told.asked == 6, "and then every frame is looked at"
+    assert {sight.followed for _, sight in hidden} == {1} and hidden[-1][1].cars[0].unseen > 0.5
+    told.faint = [Detection((104, 82, 118, 92), 0.25)]
+    box, sight = follower.look(IMAGE, 1.7)
+    assert box is not None and sight.followed == 1 and sight.cars[0].unseen == 0, "a faint box is enough for it"
+    told.detections, told.faint = [CAR], []
+    follower.look(IMAGE, 2.3)
+    told.asked = 0
+    follower.look(IMAGE, 2.4)
+    assert told.asked == 0, "seen again: a few looks a second"
 
 
 def test_a_clock_that_runs_backwards_does_not_stop_the_looking() -> None:
@@ -141,8 +163,10 @@ def test_a_car_that_leaves_and_one_that_comes() -> None:
     here, there, none = red_cars((2, 3)), red_cars((6, 5)), red_cars()
     seen = play(*[here] * 4, *[none] * 25, *[there] * 3)
     kinds = [type(one).__name__ for one in seen]
-    assert kinds[1:4] == ["Result"] * 3 and kinds[28] == "Glimpse" and kinds[-1] == "Result"
-    assert 15 <= kinds[4:29].count("Result") <= 22, "for two seconds it may come back"
+    assert kinds[1:4] == ["Result"] * 3 and kinds[-1] == "Result"
+    assert kinds[4:29] == ["Glimpse"] * 25, "what is not seen is not reconstructed"
+    kept = [one.sight.followed for one in seen[4:29]].count(1)  # type: ignore[attr-defined]
+    assert 18 <= kept <= 22, "for two seconds it may come back"
     first, last = seen[3], seen[-1]
     assert isinstance(first, Result) and isinstance(last, Result) and first.sight and last.sight
     assert (first.sight.followed, last.sight.followed) == (1, 2)

@@ -126,3 +126,28 @@ def test_two_cars_that_pass_each_other_keep_their_numbers() -> None:
     see(tracker, frames)
     places = {track.number: track.box[0] for track in tracker.tracks}
     assert places[1] > 380 and places[2] < 120
+
+
+def test_faint_boxes_keep_a_car_and_make_none() -> None:
+    tracker, faint = Tracker(), [car(104, score=0.25)]
+    for n in range(5):
+        tracker.update([], 0.1 * n, SIZE, faint)
+    assert tracker.tracks == [], "none is made of them"
+    tracker.update([car(100)], 1.0, SIZE, faint)
+    assert tracker.tracks == [], "nor do they help to believe one"
+    now = see(tracker, [[car(100)]] * 2, 1.1)
+    for n in range(1, 40):
+        tracker.update([], now + 0.1 * n, SIZE, faint)
+    track = tracker.followed
+    assert track is not None and (track.number, track.unseen, track.score) == (1, 0.0, 0.25)
+    for n in range(40, 70):
+        tracker.update([], now + 0.1 * n, SIZE, [car(180, score=0.25)])
+    assert tracker.followed is None, "one that hardly overlaps is something else"
+
+
+def test_wrong_boxes_use_up_no_numbers() -> None:
+    tracker = Tracker()
+    now = see(tracker, [[car(100)], [], [], [], [], [], [], [car(400)], [], [], [], [], [], []])
+    assert not tracker.follow(0) and tracker.followed is None, "what is not believed has no number"
+    see(tracker, [[car(100)]] * 2, now + 0.1)
+    assert followed(tracker)[0] == 1

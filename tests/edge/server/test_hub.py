@@ -11,6 +11,7 @@ from edge.errors import WireError
 from edge.geometry import Cloud
 from edge.runtime.following import Sight
 from edge.runtime.pipeline import Glimpse
+from edge.runtime.tracking import Track
 from edge.server import hub as hubs
 from edge.server.hub import Busy, Hub, State
 from tests.edge.server.fake import result
@@ -123,6 +124,24 @@ def test_without_a_car_the_picture_goes_on_and_the_cloud_stays():
     assert (status.seq, status.points) == (1, 6000) and status.sight == Sight((), None, 9.0)
     assert hub.wait(1, 0.02) is None and hub.wait_picture(2, 0).seq == 3, "no cloud is made up"
     assert status.timings_ms["find"] == 9.0 and status.timings_ms["network"] == 30.25
+
+
+def test_a_followed_car_may_be_hidden_for_a_moment():
+    hub = Hub()
+
+    def hidden(seq, unseen):
+        sight = Sight((Track(4, (1, 2, 30, 20), 0.9, 5, unseen),), 4, 9.0)
+        return glimpse(seq)._replace(sight=sight)
+
+    hub.publish_unseen(hidden(1, 0.1))
+    assert hub.status().state is State.NO_CAR, "before the first cloud there is nothing that could be live"
+    hub.publish(result(2, captured=time.monotonic() - 2))
+    hub.publish_unseen(hidden(3, 0.4))
+    status = hub.status()
+    assert (status.state, status.message, status.seq, hub.picture.seq) == (State.LIVE, "", 1, 3) and status.age_s > 1.9
+    hub.publish_unseen(hidden(4, 0.6))
+    status = hub.status()
+    assert status.state is State.NO_CAR and status.message == "car 4 is hidden, or has left; the cloud is of 2 s ago"
 
 
 def test_no_car_for_long_is_no_stall_but_no_picture_is(monkeypatch):

@@ -116,6 +116,9 @@ def test_request_bodies_are_refused(server):
     assert answer.startswith(b"HTTP/1.1 413") and b"Connection: close" in answer
     answer = raw(server, b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 413")
+    for length in (b"8193", b"-1", b"9" * 5000, b"\xb2", b"1, 1"):
+        answer = raw(server, b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: %s\r\n\r\n" % length)
+        assert answer.startswith(b"HTTP/1.1 413"), length
 
 
 def test_endless_request_lines_are_refused(server):
