@@ -75,6 +75,19 @@ class FinderSpec(NamedTuple):
         return self.classes.index("car")
 
 
+class SilhouetteSpec(NamedTuple):
+    """The bundle's network of the followed car's silhouette.
+
+    graph: its only output, ``mask``, is (1, 1, S, S), logits of the pixels of its input (1, 3, S, S). mean, std: (3,)
+    float32, applied to RGB in 0..1. threshold: probability, 0..1, from which a pixel is the car's.
+    """
+
+    graph: Graph
+    mean: np.ndarray
+    std: np.ndarray
+    threshold: float
+
+
 class Bundle(NamedTuple):
     """An opened, verified bundle.
 
@@ -87,7 +100,8 @@ class Bundle(NamedTuple):
     grid: (2, 3) float32, lower and upper corner of the box that ``occupancy`` fills, canonical frame. Only with it.
     classes: names of the body classes, in the order of the logits. Only with ``classes``.
     length_prior: of the cars it was trained on, for networks that do not predict the length; None if unknown.
-    finder: the car detector, None for a bundle without one.
+    finder: the car detector, None for a bundle without one. silhouette: the network that tells which pixels of a crop
+    show the car, None for a bundle without one.
     """
 
     path: str
@@ -104,6 +118,7 @@ class Bundle(NamedTuple):
     classes: Tuple[str, ...] = ()
     length_prior: Optional[LengthPrior] = None
     finder: Optional[FinderSpec] = None
+    silhouette: Optional[SilhouetteSpec] = None
 
     @property
     def name(self) -> str:
@@ -195,6 +210,7 @@ def load_bundle(name_or_path: str, verify: bool = True) -> Bundle:
             classes=_classes(path, manifest["classes"], outputs["classes"][1]) if "classes" in outputs else (),
             length_prior=LengthPrior(float(prior["mean"]), float(prior["std"])),
             finder=_finder(path, manifest) if "finder" in manifest else None,
+            silhouette=_silhouette(path, manifest) if "silhouette" in manifest else None,
         )
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise BundleError("manifest of %s lacks or garbles %s; export the bundle again" % (path, error))
@@ -265,6 +281,24 @@ def _finder(path: str, manifest: Dict[str, Any]) -> FinderSpec:
     graph = Graph(os.path.join(path, file), str(given["name"]), tuple(int(n) for n in given["shape"]), shapes)
     mean, std = (np.asarray(given[name], dtype=np.float32).reshape(3) for name in ("mean", "std"))
     return FinderSpec(graph, mean, std, classes, dict(spec["anchors"]))
+
+
+def _silhouette(path: str, manifest: Dict[str, Any]) -> SilhouetteSpec:
+    spec = manifest["silhouette"]
+    file, given, threshold = str(spec["file"]), spec["input"], float(spec["threshold"])
+    if file not in manifest["files"]:
+        raise BundleError("bundle %s names a silhouette network %s that is not among its files; export the bundle again"
+                          % (path, file))
+    shape = tuple(int(n) for n in given["shape"])
+    outputs = {str(name): tuple(int(n) for n in size) for name, size in spec["outputs"].items()}
+    square = len(shape) == 4 and shape[:2] == (1, 3) and shape[2] == shape[3] > 0
+    if not square or outputs != {"mask": (1, 1) + shape[2:]} or not 0 < threshold < 1:
+        raise BundleError("bundle %s has a silhouette network that makes %s of %s and calls a pixel the car's from %g; "
+                          "wanted are mask (1, 1, S, S), (1, 3, S, S), and a number between 0 and 1. Export the bundle "
+                          "again" % (path, outputs, shape, threshold))
+    graph = Graph(os.path.join(path, file), str(given["name"]), shape, outputs)
+    mean, std = (np.asarray(given[name], dtype=np.float32).reshape(3) for name in ("mean", "std"))
+    return SilhouetteSpec(graph, mean, std, threshold)
 
 
 def _check_file(folder: str, name: str, entry: Dict[str, Any], verify: bool) -> None:

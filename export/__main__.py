@@ -1,4 +1,4 @@
-"""``python -m export bundle|finder|figures|estimate``: a run to a bundle, and what a Jetson Nano needs for it."""
+"""``python -m export bundle|finder|silhouette|figures|estimate``: runs to a bundle, and what a Nano needs for it."""
 
 from __future__ import annotations
 
@@ -37,6 +37,16 @@ def _parser() -> argparse.ArgumentParser:
         "--package", type=Path, metavar="FILE.tgz", help="the detector's npm package (default: npm fetches it)"
     )
     finder.set_defaults(run=run_finder)
+    silhouette = commands.add_parser(
+        "silhouette",
+        help="put a silhouette network into a bundle",
+        description="Put the averaged network of a run of: python -m training silhouette, into a bundle.",
+    )
+    silhouette.add_argument("bundle", type=Path, help="bundle folder to complete")
+    silhouette.add_argument(
+        "--run", dest="run_folder", type=Path, default=Path("runs/silhouette"), help="its run folder"
+    )
+    silhouette.set_defaults(run=run_silhouette)
     figures = commands.add_parser("figures", help="record CarPC-1 figures in a bundle's manifest")
     figures.add_argument("bundle", type=Path)
     figures.add_argument("results", type=Path, help="results.json of: python -m training benchmark")
@@ -87,6 +97,24 @@ def run_finder(options: argparse.Namespace) -> int:
     print(
         f"finds {', '.join(finder['classes'])}; Jetson Nano, estimated: {_spoken(finder['nano_ms_estimate'])}; "
         f"from {finder['source']['package']} {finder['source']['version']}, {finder['source']['licence']}"
+    )
+    return 0
+
+
+def run_silhouette(options: argparse.Namespace) -> int:
+    """Put the silhouette network in and print what it is."""
+    from export.silhouette import FILE, write_silhouette
+
+    written = write_silhouette(options.bundle, options.run_folder)
+    manifest = read_manifest(str(options.bundle))
+    entry, network = manifest["files"][FILE], manifest["silhouette"]
+    print(
+        f"{options.bundle / FILE}: {entry['bytes'] / 1e6:.1f} MB, sha256 {entry['sha256'][:16]}..., "
+        f"{'written' if written else 'as it was, nothing written'}"
+    )
+    print(
+        f"Jetson Nano, estimated: {_spoken(network['nano_ms_estimate'])}; largest difference to PyTorch "
+        f"{network['max_difference_to_pytorch']:g}; trained on {network['training']['samples']} crops"
     )
     return 0
 

@@ -22,6 +22,7 @@ from export.fold import fold_batch_norm
 from export.graph import ExportError, assert_graph, export_onnx, halve_weights
 from export.lowrank import Thinned, thin_linear
 from export.manifest import Facts, describe
+from export.silhouette import keep_silhouette
 from training import checkpoint
 from training.networks import rebuilt
 from training.networks.base import Network
@@ -76,7 +77,8 @@ def write_bundle(
     checkpoint_path: Path, out: Path, name: str, data: Path | None = None, fc_rank: int | None = None,
     components: int | None = None,
 ) -> dict[str, Any]:
-    """Export ``checkpoint_path`` to the folder ``out``; returns the manifest. A bundle there leaves its finder.
+    """Export ``checkpoint_path`` to the folder ``out``; returns the manifest. A bundle there leaves its finder
+    and its silhouette network.
 
     fc_rank: large fully connected layers become two of this rank between (:mod:`export.lowrank`); None keeps them.
     components: so many directions of a morphable model's shape space are kept (``Morphable.keep_directions``), those
@@ -122,6 +124,7 @@ def write_bundle(
             size = (staging / file).stat().st_size
             manifest["files"][file] = {"sha256": sha256_file(str(staging / file)), "bytes": size}
         keep_finder(out, staging, manifest)
+        keep_silhouette(out, staging, manifest)
         with (staging / "manifest.json").open("w", encoding="utf-8") as handle:
             handle.write(json.dumps(manifest, indent=1) + "\n")
             handle.flush()

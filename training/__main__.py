@@ -1,4 +1,5 @@
-"""``python -m training COMMAND``: meshes, shapes, data, train, curve, benchmark, sheet, compare, clip, datasets."""
+"""``python -m training COMMAND``: meshes, shapes, data, clip, train, curve, benchmark, sheet, compare, follow, find,
+masks, silhouette, datasets."""
 
 from __future__ import annotations
 
@@ -17,6 +18,8 @@ COMMANDS = (
     "training.cli",
     "training.benchmark.cli",
     "training.compare.cli",
+    "training.wild.cli",
+    "training.silhouette.cli",
     "training.datasets.cli",
 )
 
