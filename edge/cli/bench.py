@@ -69,7 +69,7 @@ def measure(chosen: settings.Settings, frames: int, seconds: float) -> Dict[str,
     """All figures as one JSON-ready dictionary."""
     from edge.bundle import load_bundle
     from edge.cli import measure as m
-    from edge.cli.finding import enter_finder
+    from edge.cli.finding import enter_finder, enter_silhouette
     from edge.runtime.backends import open_backend
     from edge.runtime.reconstructor import Reconstructor
 
@@ -79,7 +79,8 @@ def measure(chosen: settings.Settings, frames: int, seconds: float) -> Dict[str,
     with ExitStack() as stack:
         backend = stack.enter_context(open_backend(bundle, chosen.backend, chosen.threads))
         where = m.Where(chosen.box, enter_finder(stack, bundle, chosen), chosen.average)
-        reconstructor = Reconstructor(bundle, backend, chosen.max_points)
+        silhouette = enter_silhouette(stack, bundle, chosen)
+        reconstructor = Reconstructor(bundle, backend, chosen.max_points, silhouette=silhouette)
         before = m.time_reference()
         progress = Progress(frames + m.WARM_UP, "frames")
         line = m.measure_pipeline(source, reconstructor, where, frames, progress.update)

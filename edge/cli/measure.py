@@ -20,7 +20,7 @@ WARM_UP = 5
 #: Side of the matrices of the reference loop, and how often they are multiplied.
 REFERENCE_SIZE, REFERENCE_LOOPS = 512, 16
 #: In their order; "find" only where the car is looked for, "colour" only where the network tells the pose.
-STAGES = ("capture", "find", "crop", "network", "fusion", "handover", "average", "colour")
+STAGES = ("capture", "find", "crop", "network", "fusion", "silhouette", "handover", "average", "colour")
 
 
 class Stage(NamedTuple):

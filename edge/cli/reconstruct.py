@@ -62,6 +62,9 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--car", type=int, default=1, metavar="N", help="of several cars the N-th most prominent (default: %(default)s)"
     )
+    parser.add_argument(
+        "--masks", action="store_true", help="also write NAME.mask.png: which pixels of the photo show the car"
+    )
     settings.add_arguments(parser, ("bundle", "backend", "threads", "max_points", "box", "find"))
     parser.set_defaults(run=run)
 
@@ -77,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     if options.car < 1:
         raise SettingsError("--car is %d; the most prominent car is 1, the next one 2" % options.car)
     from edge.bundle import load_bundle
-    from edge.cli.finding import enter_finder
+    from edge.cli.finding import enter_finder, enter_silhouette
     from edge.runtime.backends import open_backend
     from edge.runtime.pipeline import stop_on_signals
     from edge.runtime.reconstructor import Reconstructor
@@ -91,16 +94,23 @@ def run(options: argparse.Namespace) -> int:
         if finder is None and options.car > 1:
             raise SettingsError("--car %d needs a bundle with a finder, and neither --box nor --no-find" % options.car)
         stop = stack.enter_context(stop_on_signals())
-        reconstructor = Reconstructor(bundle, backend, chosen.max_points)
+        silhouette = enter_silhouette(stack, bundle, chosen)
+        if options.masks and silhouette is None:
+            raise SettingsError("bundle %s has no silhouette network, so leave out --masks" % bundle.name)
+        reconstructor = Reconstructor(bundle, backend, chosen.max_points, silhouette=silhouette)
         where = Where(chosen.box, finder, options.car)
-        prepare_folder(options.out, [job.output for job in jobs] + [SUMMARY], options.overwrite)
+        masks = [mask_name(job) for job in jobs] if options.masks else []
+        prepare_folder(options.out, [job.output for job in jobs] + masks + [SUMMARY], options.overwrite)
         summary = Summary(bundle, backend.detail, options.format)
         progress = Progress(len(jobs), "reconstruct")
         for count, job in enumerate(jobs, 1):
             if stop.is_set():
                 break
             try:
-                summary.add(job, *reconstruct_one(job, options.out, options.format, reconstructor, where))
+                image, result = reconstruct_one(job, options.out, options.format, reconstructor, where)
+                if options.masks:
+                    write_mask(os.path.join(options.out, mask_name(job)), image.shape, result)
+                summary.add(job, image, result)
             except NoCarError as error:
                 if single:
                     raise
@@ -187,6 +197,28 @@ def reconstruct_one(
     except OSError as error:
         raise ImageError("cannot write %s: %s" % (os.path.join(folder, job.output), error.strerror))
     return image, result
+
+
+def mask_name(job: Job) -> str:
+    """``a.ply`` -> ``a.mask.png``."""
+    return os.path.splitext(job.output)[0] + ".mask.png"
+
+
+def write_mask(path: str, shape: Tuple[int, ...], result: "Reconstruction") -> None:
+    """The silhouette in the whole photo (H, W, 3): 8 bits, 255 = surely the car. Raises ImageError."""
+    import cv2
+
+    from edge.ply import atomic_file
+    from edge.runtime.silhouette import paste
+
+    assert result.silhouette is not None, "the bundle has a silhouette network"
+    done, data = cv2.imencode(".png", paste(result.silhouette, result.crop_box, (shape[1], shape[0])))
+    assert done, "OpenCV writes 8-bit PNG"
+    try:
+        with atomic_file(path) as handle:
+            handle.write(data.tobytes())
+    except OSError as error:
+        raise ImageError("cannot write %s: %s" % (path, error.strerror))
 
 
 def write_cloud(

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import edge
 from edge import bundle as bundles
-from edge.cli.finding import enter_finder
+from edge.cli.finding import enter_finder, enter_silhouette
 from edge.cli.progress import Progress
 from edge.client.check import run_check
 from edge.client.pull import PullClient
@@ -169,12 +169,13 @@ class Stream:
         try:
             self.backend = self._backends.enter_context(open_backend(bundle, settings.backend, settings.threads))
             finder = enter_finder(self._backends, bundle, settings)
+            silhouette = enter_silhouette(self._backends, bundle, settings)
         except CarcloudError:
             self._backends.close()
             self.source.close()
             raise
         self.follower = None if finder is None else Follower(finder)
-        self._reconstructor = Reconstructor(bundle, self.backend, settings.max_points)
+        self._reconstructor = Reconstructor(bundle, self.backend, settings.max_points, silhouette=silhouette)
 
     def __enter__(self) -> "Stream":
         return self

@@ -16,6 +16,8 @@ SURFACE, POINTS, FINEST, CELLS = 1.75, 1.5, 0.01, 256
 TOLERANCE, STEEP = 0.03, 2.5
 #: Crop coordinates beyond which no depth is kept: a stray point must not make the cells coarse.
 REACH = 2.0
+#: Probability from which a pixel is the car's as far as its colour goes: rather too far out than holes in the outline.
+SHOWN = 0.3
 #: Filling. Distances along the car, across it and upwards count so much: what is as high has more likely the colour
 #: (sills, doors, windows and roof run along a car). Below SOFT, scaled, all sources count the same. One colour is
 #: made for each cell of edge FILL, scaled, or wider if there were more than FILL_CELLS in a row; from SOURCES points.
@@ -45,8 +47,14 @@ def colour(cloud: Cloud, pose: Pose, square: Tuple[int, int, int], image_bgr: np
     return filled(looked_up(cloud, pose, square, image_bgr))
 
 
-def looked_up(cloud: Cloud, pose: Pose, square: Tuple[int, int, int], image_bgr: np.ndarray) -> Cloud:
+def looked_up(
+    cloud: Cloud, pose: Pose, square: Tuple[int, int, int], image_bgr: np.ndarray,
+    silhouette: Optional[np.ndarray] = None,
+) -> Cloud:
     """As :func:`colour`, but points of which nothing is known are black, and marked FILLED already.
+
+    silhouette: (S, S), probability of each part of the square to show the car; other parts show what stands before it,
+    or behind, and are not looked at.
 
     SEEN: the point lies in the picture and nothing hides it. MIRRORED: it is hidden, but its mirror image at
     (x, -y, z) is not, and a car is symmetrical: it takes the colour from there.
@@ -61,13 +69,13 @@ def looked_up(cloud: Cloud, pose: Pose, square: Tuple[int, int, int], image_bgr:
         return cloud
     rgb, mark = np.zeros(points.shape, np.uint8), np.full(len(points), FILLED, np.uint8)
     at, seen = _pixels(place, square, image_bgr.shape)
-    seen &= _visible(depths, place, depth, False)
+    seen &= _visible(depths, place, depth, False) & _shown(place, silhouette)
     first = np.flatnonzero(seen)
     rgb[first], mark[first] = _picked(image_bgr, at[first]), SEEN
     rest = np.flatnonzero(~seen)
     place, depth = project(points[rest] * np.array([1, -1, 1], np.float32), pose)
     at, mirrored = _pixels(place, square, image_bgr.shape)
-    mirrored &= _visible(depths, place, depth, True)
+    mirrored &= _visible(depths, place, depth, True) & _shown(place, silhouette)
     second = np.flatnonzero(mirrored)
     rgb[rest[second]], mark[rest[second]] = _picked(image_bgr, at[second]), MIRRORED
     return cloud._replace(rgb=rgb, mark=mark) if len(first) or len(second) else cloud
@@ -151,6 +159,16 @@ def _pixels(place: np.ndarray, square: Tuple[int, int, int], shape: Tuple[int, .
     """Column and row (N, 2) of the pixels at crop coordinates, and which of them lie in the picture."""
     at = np.floor(np.clip(to_pixels(place, square), -1, max(shape[:2]))).astype(np.intp)
     return at, _within(at, shape[1], shape[0])
+
+
+def _shown(place: np.ndarray, silhouette: Optional[np.ndarray]) -> np.ndarray:
+    """(N,) bool: the silhouette (S, S) has the car at crop coordinates (N, 2); beyond its border it goes on as it ends.
+    None leaves no doubt."""
+    if silhouette is None:
+        return np.ones(len(place), bool)
+    size = len(silhouette)
+    at = np.clip((place + 1.0) * np.float32(size / 2.0), 0, size - 1).astype(np.intp)
+    return np.asarray(silhouette.reshape(-1).take(at[:, 1] * size + at[:, 0]) >= SHOWN)
 
 
 def _picked(image_bgr: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """One picture of a car to one point cloud: crop, network, fusion, colour, each timed."""
 
 import time
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -15,6 +15,9 @@ from edge.runtime.colour import filled, looked_up
 from edge.runtime.memory import Memory
 from edge.runtime.outputs import BodyClass, Length, check_finite, class_of, length_of, make_cloud, pose_of
 
+if TYPE_CHECKING:
+    from edge.runtime.silhouette import Silhouette
+
 #: x, y, width, height in pixels.
 Box = Tuple[float, float, float, float]
 
@@ -23,10 +26,12 @@ class Reconstruction(NamedTuple):
     """What one picture gave.
 
     cloud: canonical frame. crop_box: left, top, side in pixels of the square the network saw, which may
-    leave the picture. timings: milliseconds for "crop", "network", "fusion" and, with a pose, "colour".
+    leave the picture. timings: milliseconds for "crop", "network", "fusion" and, with a pose, "colour"; "silhouette"
+    and "average" where these are made.
     pose: the camera, in the coordinates of that square. length: of the car. body_class: the most probable one.
     Each of these three is None if the bundle's network does not tell it. directions: of the 24 around a car, those from
-    which the frames were taken that the cloud is the mean of; 0 if it is of this picture alone.
+    which the frames were taken that the cloud is the mean of; 0 if it is of this picture alone. silhouette: (S, S)
+    float32, probability of each part of the square to show the car; None without a network for it.
     """
 
     cloud: Cloud
@@ -36,6 +41,7 @@ class Reconstruction(NamedTuple):
     length: Optional[Length] = None
     body_class: Optional[BodyClass] = None
     directions: int = 0
+    silhouette: Optional[np.ndarray] = None
 
     def facts(self) -> Dict[str, Any]:
         """Pose (degrees), length (metres) and body class for JSON; None where the network does not tell it."""
@@ -58,14 +64,19 @@ class Reconstructor:
     one thread, :meth:`finish` to one, which may be another.
 
     max_points: upper limit of a cloud's size, 0 for none.
-    colour: whether clouds get the picture's colours, which takes a network that tells the pose.
+    colour: whether clouds get the picture's colours, which takes a network that tells the pose. silhouette: tells which
+    of these are the car's and not of what stands before it.
     """
 
-    def __init__(self, bundle: Bundle, backend: Backend, max_points: int = 16384, colour: bool = True) -> None:
+    def __init__(
+        self, bundle: Bundle, backend: Backend, max_points: int = 16384, colour: bool = True,
+        silhouette: Optional["Silhouette"] = None,
+    ) -> None:
         self.bundle = bundle
         self.backend = backend
         self.max_points = max_points
         self.colour = colour
+        self.silhouette = silhouette
         self._input = np.empty((1, 3, bundle.input_size, bundle.input_size), np.float32)
 
     def reconstruct(
@@ -93,7 +104,11 @@ class Reconstructor:
         pose, length, body = pose_of(outputs), length_of(outputs), class_of(self.bundle, outputs)
         clock.append(time.perf_counter())
         timings = {n: (end - start) * 1e3 for n, start, end in zip(("crop", "network", "fusion"), clock, clock[1:])}
-        return Reconstruction(cloud, square, timings, pose, length, body)
+        made = Reconstruction(cloud, square, timings, pose, length, body)
+        if self.silhouette is not None:
+            made = made._replace(silhouette=self.silhouette.mask(image_bgr, square))
+            timings["silhouette"] = self.silhouette.milliseconds
+        return made
 
     def finish(
         self, made: Reconstruction, image_bgr: np.ndarray, memory: Optional[Memory] = None
@@ -113,7 +128,7 @@ class Reconstructor:
             timings["average"] = (time.perf_counter() - start) * 1e3
         if self.colour and pose is not None:
             start = time.perf_counter()
-            cloud = looked_up(cloud, pose, made.crop_box, image_bgr)
+            cloud = looked_up(cloud, pose, made.crop_box, image_bgr, made.silhouette)
             cloud = filled(cloud if memory is None else memory.colours(cloud))
             timings["colour"] = (time.perf_counter() - start) * 1e3
         return made._replace(cloud=cloud, timings=timings)

@@ -17,8 +17,9 @@ from edge.runtime.reconstructor import Box
 LEAST = 0.25
 #: A box of low score is a car's if they overlap by so much.
 SURE = 0.5
-#: Times that a new car must be found before it is believed: a single wrong box becomes no car.
-BELIEVED = 2
+#: Times that a new car must be found before it is believed, and what its scores must sum to: a single wrong box becomes
+#: no car, and of boxes that are hardly above the threshold it takes three.
+BELIEVED, EVIDENCE = 2, 1.0
 #: Seconds that a car is kept without being found: behind a post, between two glances.
 PATIENCE = 2.0
 #: Weight of the newest box in a car's place and size, and of the newest step in its velocity.
@@ -45,6 +46,7 @@ class _Car:
 
     def __init__(self, detection: Detection, now: float) -> None:
         self.number, self.score, self.found, self.seen = 0, detection.score, 1, now
+        self.evidence = detection.score
         self.state = _centred(detection.box)
         self.detected = self.state[:2].copy()
         self.velocity = np.zeros(2)
@@ -63,6 +65,7 @@ class _Car:
         if passed > 0:
             self.velocity += STEADY * ((found[:2] - self.detected) / passed - self.velocity)
         self.detected, self.score, self.found = found[:2].copy(), detection.score, self.found + 1
+        self.evidence += detection.score
         self.refine(detection.box)
         self.seen = self.now = now
 
@@ -106,7 +109,7 @@ class Tracker:
             missed[row].see(faint[column], now)
         self._cars += [_Car(one, now) for one in free]
         for car in self._cars:
-            if not car.number and car.found >= BELIEVED:
+            if not car.number and car.found >= BELIEVED and car.evidence >= EVIDENCE:
                 self._last += 1
                 car.number = self._last
         self._forget(now)

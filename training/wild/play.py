@@ -23,6 +23,7 @@ from edge.runtime.images import is_image, list_images
 from edge.runtime.memory import Known, Memory
 from edge.runtime.pipeline import Glimpse, Pipeline, Result
 from edge.runtime.reconstructor import Reconstruction, Reconstructor
+from edge.runtime.silhouette import open_silhouette
 from edge.runtime.sources import Frame, Source
 from edge.runtime.sources.files import ClipSource, PicturesSource
 from edge.runtime.sources.uri import SourceUri
@@ -159,7 +160,10 @@ def play(
             tell(moment)
             bar.update()
 
-        reconstructor = Reconstructor(bundle, backend, max_points)
+        silhouette = open_silhouette(bundle, "auto", threads)
+        if silhouette is not None:
+            stack.enter_context(silhouette)
+        reconstructor = Reconstructor(bundle, backend, max_points, silhouette=silhouette)
         Heard(newest, reconstructor, Follower(finder), average, told).run(threading.Event())
     skipped = getattr(source, "skipped", [])
     if skipped:

@@ -8,7 +8,7 @@ export const byId = (id) => document.getElementById(id);
 const grouped = new Intl.NumberFormat("en").format;
 /** What is waiting rather than work is drawn paler and left out of the sum. */
 const WAITING = { capture: "waiting", handover: "hand over" };
-const ORDER = ["capture", "find", "crop", "network", "fusion", "handover", "average", "colour", "encode", "jpeg"];
+const ORDER = ["capture", "find", "crop", "network", "fusion", "silhouette", "handover", "average", "colour", "encode", "jpeg"];
 
 export function setText(id, text) {
   const element = byId(id);

@@ -15,6 +15,7 @@ from edge.errors import NoCarError
 from edge.ply import read_ply
 from edge.runtime.finder import open_finder
 from tests.edge.helpers import FINDING_BUNDLE, POSED_BUNDLE, TINY_BUNDLE, red_cars, write_picture
+from tests.edge.scenes import demo
 
 
 def reconstruct(*arguments: str, bundle: str = TINY_BUNDLE) -> int:
@@ -244,3 +245,29 @@ def test_a_second_car_needs_somebody_who_counts_them(photos: str, tmp_path: Any,
     assert "--car 2 needs a bundle with a finder, and neither --box nor --no-find" in capsys.readouterr().err
     assert reconstruct(photos, "--out", str(tmp_path / "o"), "--car", "0") == 2
     assert "--car is 0; the most prominent car is 1" in capsys.readouterr().err
+
+
+def test_masks_need_a_network_for_them(photos: str, tmp_path: Any, capsys: Any) -> None:
+    assert reconstruct(photos, "--out", str(tmp_path / "o"), "--masks") == 2
+    assert "bundle tiny has no silhouette network" in capsys.readouterr().err
+    assert not os.path.exists(str(tmp_path / "o")), "refused before anything is made"
+
+
+def test_masks_show_the_car_and_not_the_ground(tmp_path: Any, capsys: Any) -> None:
+    """With the shipped bundle, on a picture of the demo clip."""
+    shot, source, out = demo(1)[0], tmp_path / "photos", tmp_path / "o"
+    source.mkdir()
+    cv2.imwrite(str(source / "car.png"), shot.image)
+    assert reconstruct(str(source), "--out", str(out), "--masks", bundle="morphable") == 0
+    assert sorted(os.listdir(str(out))) == ["car.mask.png", "car.ply", "summary.json"]
+    mask = cv2.imread(str(out / "car.mask.png"), cv2.IMREAD_GRAYSCALE)
+    assert mask.shape == shot.image.shape[:2]
+    rows, columns = np.nonzero(mask > 127)
+    x, y, w, h = shot.box
+    inside = (columns > x - 4) & (columns < x + w + 4) & (rows > y - 4) & (rows < y + h + 4)
+    assert inside.mean() > 0.99 and 0.6 * w * h < len(rows) < w * h
+    found = rows.min(), columns.min(), rows.max(), columns.max()
+    assert found == pytest.approx((y, x, y + h, x + w), abs=0.06 * w)
+    assert "silhouette" in summary(out)["images"][0]["timings_ms"]
+    assert reconstruct(str(source), "--out", str(out), "--masks", bundle="morphable") == 2, "nothing is replaced"
+    assert "exists already" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 
 from edge.geometry import FILLED, MIRRORED, SEEN, Cloud
 from edge.pose import Pose, project, to_pixels
-from edge.runtime.colour import colour, fill
+from edge.runtime.colour import colour, fill, looked_up
 
 HALF = np.array([0.5, 0.21, 0.16])
 GREY, RED, BLUE = (40, 40, 40), (255, 0, 0), (0, 0, 255)
@@ -152,3 +152,23 @@ def test_filling_is_smooth() -> None:
 def test_filling_of_nothing() -> None:
     points = np.zeros((2, 3), np.float32)
     assert fill(points, np.zeros((2, 3), np.uint8), np.array([True, True])).shape == (0, 3)
+
+
+def test_what_stands_before_the_car_gives_it_no_colour() -> None:
+    pose = Pose(60, 15, 0, 0, 0, 1.5, 0.3)
+    points, face = box(16384)
+    image, silhouette = photo(pose), np.ones((64, 64), np.float32)
+    # A green post hides a tenth of the crop's width, a third of the way from its left border.
+    left, _, side = SQUARE
+    image[:, left + side // 3 : left + side // 3 + side // 10] = (0, 255, 0)
+    silhouette[:, 64 // 3 : 64 // 3 + 8] = 0.1
+    blind = looked_up(Cloud(points), pose, SQUARE, image)
+    found = looked_up(Cloud(points), pose, SQUARE, image, silhouette)
+    assert blind.rgb is not None and found.rgb is not None and found.mark is not None and blind.mark is not None
+    green = (blind.rgb[:, 1] > 200) & (blind.rgb[:, 0] < 50)
+    assert green.sum() > 300 and (found.rgb[:, 1] > 200).sum() == 0
+    assert (found.mark[green & (blind.mark == SEEN)] != SEEN).all()
+    other = ~green & (np.abs(found.rgb.astype(int) - blind.rgb).max(1) > 0)
+    assert other.mean() < 0.03, "the rest has the colours it had, but for the border of a coarse mask"
+    nothing = looked_up(Cloud(points), pose, SQUARE, image, np.zeros((64, 64), np.float32))
+    assert nothing.rgb is None, "of a car that is hidden altogether nothing is known"

@@ -1,6 +1,6 @@
 """edge.runtime.reconstructor: crops, colours, normalisation, and the tiny network end to end."""
 
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 import numpy as np
 import pytest
@@ -107,6 +107,27 @@ def test_a_network_that_tells_more_gives_colours_pose_length_and_class() -> None
     assert facts["pose"] == {"azimuth": 60.0, "elevation": 14.3, "certainty": pytest.approx(0.95, abs=0.02)}
     assert facts["length"] == {"metres": 4.2, "plus_minus": 0.21} and facts["body_class"]["name"] == "suv"
     assert plain.cloud.rgb is None and "colour" not in plain.timings and plain.pose == result.pose
+
+
+class Half:
+    """Stands in for a silhouette network: the right half of every crop is hidden."""
+
+    milliseconds = 3.0
+
+    def mask(self, image: np.ndarray, square: Tuple[int, int, int]) -> np.ndarray:
+        assert square == (42, -8, 96)
+        return np.repeat([[1.0] * 16 + [0.0] * 16], 32, 0).astype(np.float32)
+
+
+def test_what_is_not_the_silhouette_gives_no_colour() -> None:
+    bundle = load_bundle(POSED_BUNDLE)
+    image = np.full((100, 200, 3), (20, 120, 250), np.uint8)
+    image[:, 90:] = (0, 255, 0)
+    with open_backend(bundle, "auto", 1) as backend:
+        result = Reconstructor(bundle, backend, silhouette=Half()).reconstruct(image, (50, 0, 80, 80))  # type: ignore
+    assert set(result.timings) == {"crop", "network", "fusion", "silhouette", "colour"}
+    assert result.timings["silhouette"] == 3.0 and result.silhouette is not None and result.silhouette.shape == (32, 32)
+    assert result.cloud.rgb is not None and (result.cloud.rgb == (250, 120, 20)).all(), "nothing of the green"
 
 
 def test_colours_are_taken_where_the_box_is_in_the_whole_picture() -> None:

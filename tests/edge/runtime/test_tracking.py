@@ -151,3 +151,11 @@ def test_wrong_boxes_use_up_no_numbers() -> None:
     assert not tracker.follow(0) and tracker.followed is None, "what is not believed has no number"
     see(tracker, [[car(100)]] * 2, now + 0.1)
     assert followed(tracker)[0] == 1
+
+
+def test_boxes_that_are_hardly_cars_must_be_found_more_often() -> None:
+    tracker = Tracker()
+    now = see(tracker, [[car(100, score=0.4)]] * 2)
+    assert tracker.followed is None
+    tracker.update([car(100, score=0.4)], now + 0.1, SIZE)
+    assert followed(tracker)[0] == 1
