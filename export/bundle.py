@@ -17,12 +17,11 @@ from edge.errors import DataError, SettingsError
 from edge.ply import atomic_file
 from export.compare import Arrays, compare, movement, run_graph, run_network
 from export.estimate import estimate
-from export.finder import keep_finder
 from export.fold import fold_batch_norm
 from export.graph import ExportError, assert_graph, export_onnx, halve_weights
+from export.guests import keep
 from export.lowrank import Thinned, thin_linear
 from export.manifest import Facts, describe
-from export.silhouette import keep_silhouette
 from training import checkpoint
 from training.networks import rebuilt
 from training.networks.base import Network
@@ -123,8 +122,8 @@ def write_bundle(
         for file in files:
             size = (staging / file).stat().st_size
             manifest["files"][file] = {"sha256": sha256_file(str(staging / file)), "bytes": size}
-        keep_finder(out, staging, manifest)
-        keep_silhouette(out, staging, manifest)
+        for section in ("finder", "silhouette"):
+            keep(out, staging, manifest, section)
         with (staging / "manifest.json").open("w", encoding="utf-8") as handle:
             handle.write(json.dumps(manifest, indent=1) + "\n")
             handle.flush()

@@ -6,26 +6,23 @@ have cars among them. Liu et al., "SSD: single shot multibox detector", ECCV 201
 
 from __future__ import annotations
 
-import copy
 import hashlib
-import json
 import shutil
 import subprocess
 import tarfile
 import tempfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 
-from edge.bundle import read_manifest, sha256_file
-from edge.errors import BundleError, DataError
-from edge.ply import atomic_file
+from edge.bundle import read_manifest
+from edge.errors import DataError
 from export.compare import run_graph
 from export.estimate import estimate
 from export.graph import ExportError, assert_graph
+from export.guests import put
 from export.tflite import translate
 
 PACKAGE, VERSION, LICENCE = "@mediapipe/objectron", "0.4.1675468480", "Apache-2.0"
@@ -77,22 +74,7 @@ def write_finder(bundle: Path, package: Path | None = None) -> bool:
         "nano_ms_estimate": milliseconds,
         "source": {"package": PACKAGE, "version": VERSION, "file": MEMBER, "sha256": SHA256, "licence": LICENCE},
     }
-    return _seal(bundle, manifest, content, entry)
-
-
-def keep_finder(old: Path, new: Path, manifest: dict[str, Any]) -> None:
-    """Copy the finder of the bundle ``old``, if it is one and has a finder, into the folder ``new`` and its manifest.
-
-    It does not depend on the network beside it.
-    """
-    try:
-        before = read_manifest(str(old))
-    except BundleError:
-        return
-    if "finder" in before:
-        file = before["finder"]["file"]
-        shutil.copyfile(old / file, new / file)
-        manifest["files"][file], manifest["finder"] = before["files"][file], before["finder"]
+    return put(bundle, manifest, "finder", content, entry)
 
 
 def read_package(package: Path | None, bundle: Path) -> bytes:
@@ -163,31 +145,3 @@ def _try(path: Path) -> None:
         raise ExportError(f"{path.name} gives {shapes} when run, or numbers that are not finite; wanted {OUTPUTS}")
     if scores.min() < 0 or scores.max() > 1:
         raise ExportError(f"{path.name} gives scores from {scores.min():g} to {scores.max():g}, wanted 0 to 1")
-
-
-def _seal(bundle: Path, manifest: dict[str, Any], content: bytes, entry: dict[str, Any]) -> bool:
-    """Write the file and list it, in an order in which the manifest never promises what is not there."""
-    target = bundle / FILE
-    seal = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    listed = manifest["files"].get(FILE)
-    there = target.is_file() and sha256_file(str(target)) == seal["sha256"]
-    if there and listed == seal and manifest.get("finder") == entry:
-        return False
-    if listed not in (None, seal):
-        # The old manifest would not verify with the new file, nor the new one with the old file.
-        without = copy.deepcopy(manifest)
-        without["files"].pop(FILE)
-        without.pop("finder", None)
-        _write_manifest(bundle, without)
-    if not there:
-        with atomic_file(str(target)) as handle:
-            handle.write(content)
-    manifest["files"][FILE] = seal
-    manifest["finder"] = entry
-    _write_manifest(bundle, manifest)
-    return True
-
-
-def _write_manifest(bundle: Path, manifest: dict[str, Any]) -> None:
-    with atomic_file(str(bundle / "manifest.json")) as handle:
-        handle.write((json.dumps(manifest, indent=1) + "\n").encode("utf-8"))

@@ -3,10 +3,6 @@ that verifies."""
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -15,13 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edge.bundle import read_manifest, sha256_file
-from edge.errors import BundleError
-from edge.ply import atomic_file
+from edge.bundle import read_manifest
 from export.compare import run_graph
 from export.estimate import estimate
 from export.fold import fold_batch_norm
 from export.graph import ExportError, assert_graph, export_onnx
+from export.guests import put
 from export.manifest import command_of
 from training import checkpoint
 from training.curve import read
@@ -80,20 +75,7 @@ def write_silhouette(bundle: Path, run: Path) -> bool:
         "source": network.source,
         "training": _training(state, run),
     }
-    return _seal(bundle, manifest, content, entry)
-
-
-def keep_silhouette(old: Path, new: Path, manifest: dict[str, Any]) -> None:
-    """Copy the silhouette network of the bundle ``old``, if it is one and has one, into the folder ``new`` and its
-    manifest. It does not depend on the network beside it."""
-    try:
-        before = read_manifest(str(old))
-    except BundleError:
-        return
-    if "silhouette" in before:
-        file = before["silhouette"]["file"]
-        shutil.copyfile(old / file, new / file)
-        manifest["files"][file], manifest["silhouette"] = before["files"][file], before["silhouette"]
+    return put(bundle, manifest, "silhouette", content, entry)
 
 
 def make_graph(network: Silhouette) -> tuple[bytes, dict[str, float], float]:
@@ -139,31 +121,3 @@ def _training(state: dict[str, Any], run: Path) -> dict[str, Any]:
         "command": command_of(state), "samples": int(state["samples"]), "seconds": round(float(state["seconds"])),
         "photos": len(state["photos"]), "validation": figures,
     }  # fmt: skip
-
-
-def _write_manifest(bundle: Path, manifest: dict[str, Any]) -> None:
-    with atomic_file(str(bundle / "manifest.json")) as handle:
-        handle.write((json.dumps(manifest, indent=1) + "\n").encode("utf-8"))
-
-
-def _seal(bundle: Path, manifest: dict[str, Any], content: bytes, entry: dict[str, Any]) -> bool:
-    """Write the file and list it, in an order in which the manifest never promises what is not there."""
-    target = bundle / FILE
-    seal = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    listed = manifest["files"].get(FILE)
-    there = target.is_file() and sha256_file(str(target)) == seal["sha256"]
-    if there and listed == seal and manifest.get("silhouette") == entry:
-        return False
-    if listed not in (None, seal):
-        # The old manifest would not verify with the new file, nor the new one with the old file.
-        without = copy.deepcopy(manifest)
-        without["files"].pop(FILE)
-        without.pop("silhouette", None)
-        _write_manifest(bundle, without)
-    if not there:
-        with atomic_file(str(target)) as handle:
-            handle.write(content)
-    manifest["files"][FILE] = seal
-    manifest["silhouette"] = entry
-    _write_manifest(bundle, manifest)
-    return True

@@ -17,7 +17,7 @@ import pytest
 from edge.bundle import FORMAT, FORMAT_VERSION, read_manifest, sha256_file
 from edge.errors import BundleError, DataError
 from edge.ply import atomic_file
-from export import finder
+from export import finder, guests
 from export.__main__ import main
 from export.compare import run_graph
 from export.graph import ExportError
@@ -164,7 +164,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, number: int, after: bool) -> None:
         if count == number:
             raise Killed
 
-    monkeypatch.setattr(finder, "atomic_file", writing)
+    monkeypatch.setattr(guests, "atomic_file", writing)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -193,7 +193,7 @@ def test_a_kill_leaves_a_bundle_that_verifies(
         assert left == before
     else:
         assert "finder" not in left
-    monkeypatch.setattr(finder, "atomic_file", atomic_file)
+    monkeypatch.setattr(guests, "atomic_file", atomic_file)
     assert finder.write_finder(bundle) is not last
     assert verified(bundle)["finder"]["file"] == finder.FILE
     assert (bundle / finder.FILE).read_bytes() == b"new"

@@ -16,7 +16,7 @@ import torch
 from edge.bundle import FORMAT, FORMAT_VERSION, load_bundle, read_manifest, sha256_file
 from edge.errors import BundleError, DataError
 from edge.ply import atomic_file
-from export import silhouette
+from export import guests, silhouette
 from export.__main__ import main
 from export.compare import run_graph
 from export.fold import fold_batch_norm
@@ -135,7 +135,7 @@ def test_a_new_export_keeps_the_network(bundle: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
     new.mkdir()
     manifest: dict[str, Any] = {"files": {}}
-    silhouette.keep_silhouette(bundle, new, manifest)
+    guests.keep(bundle, new, manifest, "silhouette")
     assert (new / "silhouette.onnx").read_bytes() == (bundle / "silhouette.onnx").read_bytes()
     old = read_manifest(str(bundle))
     assert manifest == {
@@ -143,7 +143,7 @@ def test_a_new_export_keeps_the_network(bundle: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     for other in (tmp_path / "nowhere", Path(POSED_BUNDLE)):
         untouched: dict[str, Any] = {"files": {}}
-        silhouette.keep_silhouette(other, new, untouched)
+        guests.keep(other, new, untouched, "silhouette")
         assert untouched == {"files": {}}
 
 
@@ -166,7 +166,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, number: int, after: bool) -> None:
         if count == number:
             raise Killed
 
-    monkeypatch.setattr(silhouette, "atomic_file", writing)
+    monkeypatch.setattr(guests, "atomic_file", writing)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -188,7 +188,7 @@ def test_a_kill_leaves_a_bundle_that_verifies(
         silhouette.write_silhouette(folder, run)
     left = verified(folder)
     assert ("silhouette" in left) == ((number, after) in ((1, False), (3, True)))
-    monkeypatch.setattr(silhouette, "atomic_file", atomic_file)
+    monkeypatch.setattr(guests, "atomic_file", atomic_file)
     silhouette.write_silhouette(folder, run)
     verified(folder)
     assert (folder / "silhouette.onnx").read_bytes() == b"new"
