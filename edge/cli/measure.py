@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from array import array
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -112,15 +113,16 @@ def measure_pipeline(
 ) -> PipelineFigures:
     """Run a source through the pipeline for ``frames`` results after the warm-up."""
     stop = threading.Event()
-    timings: List[Dict[str, float]] = []
-    sizes: List[int] = []
-    times: List[float] = []
+    # Plain numbers: thousands of dictionaries would show as memory that the pipeline holds.
+    timings: Dict[str, "array[float]"] = {}
+    sizes, times = array("l"), array("d")
     held: List[float] = []
     total = frames + WARM_UP
 
     def sink(result: Result) -> None:
         # Neither pictures nor clouds are kept: thousands of them would fill the memory that is measured.
-        timings.append(result.timings)
+        for name, value in result.timings.items():
+            timings.setdefault(name, array("d")).append(value)
         sizes.append(len(result.reconstruction.cloud.points))
         times.append(time.perf_counter())
         if len(times) in (WARM_UP + max(1, frames // 10), total):
@@ -145,9 +147,8 @@ def measure_pipeline(
         )
     if len(times) < total:
         raise CarcloudError("%s gave %d frames only; bench needs %d" % (newest.source.uri, len(times), total))
-    kept = timings[WARM_UP:total]
     elapsed = times[total - 1] - times[WARM_UP - 1]
-    stages = {name: stage([one[name] for one in kept]) for name in STAGES if name in kept[0]}
+    stages = {name: stage(list(timings[name][WARM_UP:total])) for name in STAGES if name in timings}
     gaps, tenth = np.diff(times[WARM_UP - 1 : total]), max(1, frames // 10)
     return PipelineFigures(
         stages, frames / elapsed, frames, int(np.median(sizes[WARM_UP:total])),

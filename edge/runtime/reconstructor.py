@@ -78,6 +78,8 @@ class Reconstructor:
         self.colour = colour
         self.silhouette = silhouette
         self._input = np.empty((1, 3, bundle.input_size, bundle.input_size), np.float32)
+        #: Whether both networks see the same crop, which then is made once.
+        self._shared = silhouette is not None and silhouette.takes(self._input.shape, bundle.mean, bundle.std)
 
     def reconstruct(
         self, image_bgr: np.ndarray, box: Optional[Box] = None, memory: Optional[Memory] = None
@@ -106,7 +108,8 @@ class Reconstructor:
         timings = {n: (end - start) * 1e3 for n, start, end in zip(("crop", "network", "fusion"), clock, clock[1:])}
         made = Reconstruction(cloud, square, timings, pose, length, body)
         if self.silhouette is not None:
-            made = made._replace(silhouette=self.silhouette.mask(image_bgr, square))
+            mask = self.silhouette.of(self._input) if self._shared else self.silhouette.mask(image_bgr, square)
+            made = made._replace(silhouette=mask)
             timings["silhouette"] = self.silhouette.milliseconds
         return made
 

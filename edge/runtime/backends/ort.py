@@ -51,8 +51,8 @@ class OrtBackend(Backend):
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Threads that wait for work in a loop are quick where one network has the machine to itself. Here three networks
-        # and the threads that capture, colour and serve share it, and on two cores half of all time went into waiting.
+        # Threads that wait for work in a loop are quick where one network has the machine to itself. Here three and the
+        # threads that capture, colour and serve share it: on two cores half of all time went into waiting.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             session = runtime.InferenceSession(path, sess_options=options, providers=[PROVIDER])

@@ -61,11 +61,12 @@ def test_looking_for_cars_is_a_stage_and_without_any_there_is_nothing_to_measure
     for name, cells in (("car", [(3, 3)]), ("none", [])):
         cv2.imwrite(str(tmp_path / (name + ".png")), red_cars(*cells))
     flags = QUICK + ["--bundle", FINDING_BUNDLE, "--seconds", "0", "--json"]
-    assert main(flags + ["--source", str(tmp_path / "car.png")]) == 0
+    car, none = ("file://%s?fps=0&loop=1" % (tmp_path / name) for name in ("car.png", "none.png"))
+    assert main(flags + ["--source", car]) == 0
     assert list(json.loads(capsys.readouterr().out)["stages_ms"])[:2] == ["capture", "find"]
-    assert main(flags + ["--source", str(tmp_path / "none.png")]) == 9
+    assert main(flags + ["--source", none]) == 9
     assert "no car was found, and in 0 one was; say where it is with --box" in capsys.readouterr().err
-    assert main(flags + ["--source", str(tmp_path / "none.png"), "--no-find"]) == 0
+    assert main(flags + ["--source", none, "--no-find"]) == 0
 
 
 def test_a_short_clip_is_repeated(tmp_path: Any, capsys: Any) -> None:

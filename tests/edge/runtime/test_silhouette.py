@@ -10,6 +10,7 @@ import pytest
 from edge.bundle import Bundle, Graph, SilhouetteSpec, load_bundle
 from edge.errors import BackendError, BundleError, SettingsError
 from edge.runtime.backends import Backend
+from edge.runtime.reconstructor import crop_square, normalise
 from edge.runtime.silhouette import Silhouette, open_silhouette, paste
 from tests.edge.helpers import TINY_BUNDLE, copy_tiny_bundle
 
@@ -135,3 +136,16 @@ def test_a_square_outside_the_picture_is_refused(square: Any) -> None:
 def test_what_is_not_finite_is_an_error() -> None:
     with pytest.raises(BackendError):
         Silhouette(spec(), Bright(float("nan"))).mask(street(), (30, 15, 60))
+
+
+def test_a_crop_of_another_network_is_taken_as_it_is_if_it_is_the_same() -> None:
+    silhouette, mean, std = Silhouette(spec(), Bright()), np.full(3, 0.5, np.float32), np.full(3, 0.25, np.float32)
+    shape, square = (1, 3, SIZE, SIZE), (30, 15, 60)
+    assert silhouette.takes(shape, mean, std) and not silhouette.takes((1, 3, 64, 64), mean, std)
+    assert not silhouette.takes(shape, mean, 2 * std) and not silhouette.takes(shape, mean + 0.1, std)
+    crop = np.empty(shape, np.float32)
+    normalise(crop_square(street(), square, SIZE), mean, std, crop[0])
+    wanted = silhouette.mask(street(), square)
+    silhouette.milliseconds = 0.0
+    np.testing.assert_array_equal(silhouette.of(crop), wanted)
+    assert silhouette.milliseconds > 0
