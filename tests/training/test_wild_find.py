@@ -17,10 +17,9 @@ from edge.errors import SettingsError, SourceError
 from edge.runtime.finder import Detection
 from edge.runtime.following import Follower
 from tests.edge.helpers import FINDING_BUNDLE, picture, red_cars
-from training import cli
 from training.render.scene import CAR, GLOSSY
+from training.wild import cli, nothing
 from training.wild import empty as drawing
-from training.wild import nothing
 from training.wild.empty import LOOKS, RATE, EmptyStreets
 from training.wild.nothing import by_hand, watch
 from training.wild.photos import chosen, inside, iou, read_truth

@@ -19,9 +19,8 @@ from edge.runtime.reconstructor import Reconstruction
 from edge.runtime.tracking import Track
 from tests.edge.helpers import FINDING_BUNDLE, TINY_BUNDLE, red_cars, write_clip
 from tests.training.benchmark_cars import toy_car
-from training import cli
 from training.benchmark import protocol
-from training.wild import truth
+from training.wild import cli, truth
 from training.wild.journal import KEPT, Journal, Moves
 from training.wild.play import ByIndex, Moment, numbered, open_clip, play
 from training.wild.strip import draw_strip, overlay
