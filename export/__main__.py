@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from edge.bundle import DEFAULT, read_manifest
 from edge.errors import CarcloudError, DataError
@@ -89,11 +90,8 @@ def run_finder(options: argparse.Namespace) -> int:
 
     written = write_finder(options.bundle, options.package)
     manifest = read_manifest(str(options.bundle))
-    entry, finder = manifest["files"][FILE], manifest["finder"]
-    print(
-        f"{options.bundle / FILE}: {entry['bytes'] / 1e6:.1f} MB, sha256 {entry['sha256'][:16]}..., "
-        f"{'written' if written else 'as it was, nothing written'}"
-    )
+    finder = manifest["finder"]
+    print(_put(options.bundle / FILE, manifest, written))
     print(
         f"finds {', '.join(finder['classes'])}; Jetson Nano, estimated: {_spoken(finder['nano_ms_estimate'])}; "
         f"from {finder['source']['package']} {finder['source']['version']}, {finder['source']['licence']}"
@@ -107,16 +105,20 @@ def run_silhouette(options: argparse.Namespace) -> int:
 
     written = write_silhouette(options.bundle, options.run_folder)
     manifest = read_manifest(str(options.bundle))
-    entry, network = manifest["files"][FILE], manifest["silhouette"]
-    print(
-        f"{options.bundle / FILE}: {entry['bytes'] / 1e6:.1f} MB, sha256 {entry['sha256'][:16]}..., "
-        f"{'written' if written else 'as it was, nothing written'}"
-    )
+    network = manifest["silhouette"]
+    print(_put(options.bundle / FILE, manifest, written))
     print(
         f"Jetson Nano, estimated: {_spoken(network['nano_ms_estimate'])}; largest difference to PyTorch "
         f"{network['max_difference_to_pytorch']:g}; trained on {network['training']['samples']} crops"
     )
     return 0
+
+
+def _put(path: Path, manifest: dict[str, Any], written: bool) -> str:
+    """What is said of a network's file in a bundle."""
+    entry = manifest["files"][path.name]
+    what = "written" if written else "as it was, nothing written"
+    return f"{path}: {entry['bytes'] / 1e6:.1f} MB, sha256 {entry['sha256'][:16]}..., {what}"
 
 
 def run_figures(options: argparse.Namespace) -> int:

@@ -48,49 +48,50 @@ def mirrored_camera(camera: Tensor) -> Tensor:
     return camera * alike(_CAMERA_MIRROR, camera)
 
 
-def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
+def uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
+    """Random numbers from ``low`` to ``high``, on the generator's device."""
     return torch.rand(shape, generator=generator, device=generator.device) * (high - low) + low
 
 
 def _background(image: Tensor, mask: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Put a share of the cars before smooth random colour fields: what surrounds a car must not matter."""
     batch, _, side, _ = image.shape
-    coarse = _uniform((batch, 3, 5, 5), 0, 1, generator) * _uniform((batch, 3, 1, 1), 0.3, 1, generator)
+    coarse = uniform((batch, 3, 5, 5), 0, 1, generator) * uniform((batch, 3, 1, 1), 0.3, 1, generator)
     field = functional.interpolate(coarse, size=(side, side), mode="bicubic", align_corners=False).clamp(0, 1)
-    chosen = (_uniform((batch, 1, 1, 1), 0, 1, generator) < share).to(image.dtype)
+    chosen = (uniform((batch, 1, 1, 1), 0, 1, generator) < share).to(image.dtype)
     blend = chosen * (1 - mask)
     return image * (1 - blend) + field * blend
 
 
 def _zoom(batch: int, amount: float, aspect: float, generator: torch.Generator) -> Tensor:
     theta = torch.zeros(batch, 2, 3, device=generator.device)
-    theta[:, 0, 0] = 1 - _uniform((batch,), -amount / 2, amount, generator)
-    theta[:, 1, 1] = theta[:, 0, 0] * _uniform((batch,), 1 - aspect, 1 + aspect, generator)
-    theta[:, :, 2] = _uniform((batch, 2), -amount / 2, amount / 2, generator)
+    theta[:, 0, 0] = 1 - uniform((batch,), -amount / 2, amount, generator)
+    theta[:, 1, 1] = theta[:, 0, 0] * uniform((batch,), 1 - aspect, 1 + aspect, generator)
+    theta[:, :, 2] = uniform((batch, 2), -amount / 2, amount / 2, generator)
     return theta
 
 
 def _colour(image: Tensor, amount: float, generator: torch.Generator) -> Tensor:
     batch = image.shape[0]
-    gain = _uniform((batch, 1, 1, 1), 1 - amount, 1 + amount, generator)
-    tint = _uniform((batch, 3, 1, 1), 1 - amount / 3, 1 + amount / 3, generator)
-    contrast = _uniform((batch, 1, 1, 1), 1 - amount, 1 + amount, generator)
+    gain = uniform((batch, 1, 1, 1), 1 - amount, 1 + amount, generator)
+    tint = uniform((batch, 3, 1, 1), 1 - amount / 3, 1 + amount / 3, generator)
+    contrast = uniform((batch, 1, 1, 1), 1 - amount, 1 + amount, generator)
     mean = image.mean((1, 2, 3), keepdim=True)
     image = (image - mean) * contrast + mean * gain
     grey = image.mean(1, keepdim=True)
-    saturation = _uniform((batch, 1, 1, 1), 1 - 2 * amount, 1 + amount, generator)
+    saturation = uniform((batch, 1, 1, 1), 1 - 2 * amount, 1 + amount, generator)
     image = (grey + (image - grey) * saturation) * tint
     noise = torch.randn(image.shape, generator=generator, device=generator.device)
-    return image + noise * _uniform((batch, 1, 1, 1), 0, 0.03, generator)
+    return image + noise * uniform((batch, 1, 1, 1), 0, 0.03, generator)
 
 
 def _erase(image: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Cover a random rectangle of a share of the pictures with one colour: posts, people, other cars."""
     batch, _, height, width = image.shape
-    chosen = _uniform((batch,), 0, 1, generator) < share
-    corner = _uniform((batch, 2), 0, 1, generator)
-    extent = _uniform((batch, 2), 0.08, 0.35, generator)
-    colour = _uniform((batch, 3), 0, 1, generator)
+    chosen = uniform((batch,), 0, 1, generator) < share
+    corner = uniform((batch, 2), 0, 1, generator)
+    extent = uniform((batch, 2), 0.08, 0.35, generator)
+    colour = uniform((batch, 3), 0, 1, generator)
 
     def within(axis: int, side: int) -> Tensor:
         """Which of ``side`` lines lie in each rectangle, (B, side) bool."""

@@ -38,23 +38,16 @@ class Depths(NamedTuple):
     cell: float
 
 
-def colour(cloud: Cloud, pose: Pose, square: Tuple[int, int, int], image_bgr: np.ndarray) -> Cloud:
-    """The cloud with ``rgb`` and ``mark``; unchanged if no point of it is seen, because then nothing is known.
-
-    cloud: canonical frame. pose: of the camera. square: left, top, side of the crop in the picture that the pose's
-    coordinates refer to. image_bgr: (H, W, 3) uint8, the whole picture.
-    """
-    return filled(looked_up(cloud, pose, square, image_bgr))
-
-
 def looked_up(
     cloud: Cloud, pose: Pose, square: Tuple[int, int, int], image_bgr: np.ndarray,
     silhouette: Optional[np.ndarray] = None,
 ) -> Cloud:
-    """As :func:`colour`, but points of which nothing is known are black, and marked FILLED already.
+    """The cloud with ``rgb`` and ``mark``; points of which nothing is known are black, and marked FILLED already. It is
+    unchanged if no point of it is seen, because then nothing is known.
 
-    silhouette: (S, S), probability of each part of the square to show the car; other parts show what stands before it,
-    or behind, and are not looked at.
+    cloud: canonical frame. pose: of the camera. square: left, top, side of the crop in the picture that the pose's
+    coordinates refer to. image_bgr: (H, W, 3) uint8, the whole picture. silhouette: (S, S), probability of each part of
+    the square to show the car; other parts show what stands before it, or behind, and are not looked at.
 
     SEEN: the point lies in the picture and nothing hides it. MIRRORED: it is hidden, but its mirror image at
     (x, -y, z) is not, and a car is symmetrical: it takes the colour from there.

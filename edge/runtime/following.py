@@ -10,10 +10,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from edge.pose import Pose, project
-from edge.runtime.anchors import overlap
 from edge.runtime.finder import Finder
 from edge.runtime.reconstructor import Box, Reconstruction
-from edge.runtime.tracking import Track, Tracker
+from edge.runtime.tracking import Track, Tracker, alike
 
 #: Seconds between two looks for cars while one is followed; without one, every frame is looked at.
 INTERVAL = 0.25
@@ -80,8 +79,7 @@ class Follower:
             if box is not None and track is not None and track.number == sight.followed and (
                 track.unseen <= self._interval
             ):
-                both = [np.array([[x + w / 2, y + h / 2, w, h]]) for x, y, w, h in (box, track.box)]
-                if overlap(*both)[0, 0] >= AGREE:
+                if alike(box, track.box) >= AGREE:
                     self._tracker.refine(track.number, box)
 
     def follow(self, number: Optional[int]) -> bool:

@@ -169,7 +169,12 @@ class Tracker:
             self._followed = best.number
 
 
-def _centred(box: Box) -> np.ndarray:
+def alike(box: Sequence[float], other: Sequence[float]) -> float:
+    """Intersection over union of two boxes x, y, width, height."""
+    return float(overlap(_centred(box)[None], _centred(other)[None])[0, 0])
+
+
+def _centred(box: Sequence[float]) -> np.ndarray:
     x, y, w, h = box
     return np.array([x + w / 2, y + h / 2, w, h], np.float64)
 

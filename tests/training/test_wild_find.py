@@ -16,13 +16,14 @@ from edge.bundle import load_bundle
 from edge.errors import SettingsError, SourceError
 from edge.runtime.finder import Detection
 from edge.runtime.following import Follower
+from edge.runtime.tracking import alike
 from tests.edge.helpers import FINDING_BUNDLE, picture, red_cars
 from training.render.scene import CAR, GLOSSY
 from training.wild import cli, nothing
 from training.wild import empty as drawing
 from training.wild.empty import LOOKS, RATE, EmptyStreets
 from training.wild.nothing import by_hand, watch
-from training.wild.photos import chosen, inside, iou, read_truth
+from training.wild.photos import chosen, inside, read_truth
 from training.wild.play import open_remembering
 
 
@@ -72,7 +73,7 @@ def test_boxes_of_whole_cars_are_compared_by_their_overlap(tmp_path: Path) -> No
 def test_what_a_box_is_worth() -> None:
     assert inside([0, 0, 10, 10], [5, 0, 100, 100]) == pytest.approx(0.5)
     assert inside([0, 0, 10, 10], [20, 20, 5, 5]) == 0
-    assert iou([0, 0, 10, 10], [0, 0, 10, 5]) == pytest.approx(0.5)
+    assert alike([0, 0, 10, 10], [0, 0, 10, 5]) == pytest.approx(0.5)
     far, near = Detection((0, 0, 20, 20), 0.9), Detection((40, 40, 50, 50), 0.5)
     assert chosen([far, near], (100, 100), 0.35) == near and chosen([far, near], (100, 100), 0.6) == far
     assert chosen([far, near], (100, 100), 0.95) is None

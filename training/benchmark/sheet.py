@@ -42,7 +42,7 @@ def draw_sheet(cards: Sequence[Card], heading: str) -> Image.Image:
     high = HEAD + PICTURE + GAP
     sheet = Image.new("RGB", (GAP + columns * (CARD_WIDTH + GAP), 2 * GAP + 34 + lines * high), _byte(BACKGROUND))
     pen = ImageDraw.Draw(sheet)
-    pen.text((GAP, GAP), heading, INK, _font(22))
+    pen.text((GAP, GAP), heading, INK, font(22))
     for index, card in enumerate(cards):
         # Down the first column, then the second: what belongs together stays together.
         column, line = divmod(index, lines)
@@ -55,16 +55,16 @@ def draw_card(card: Card) -> Image.Image:
     image = Image.new("RGB", (CARD_WIDTH, HEAD + PICTURE), _byte(BACKGROUND))
     pen = ImageDraw.Draw(image)
     pen.rectangle((0, 0, CARD_WIDTH, HEAD - 2), PAPER)
-    pen.text((8, 5), card.title, INK, _font(16))
-    width = pen.textlength(card.detail, _font(15))
-    pen.text((CARD_WIDTH - width - 8, 6), card.detail, ACCENT, _font(15))
+    pen.text((8, 5), card.title, INK, font(16))
+    width = pen.textlength(card.detail, font(15))
+    pen.text((CARD_WIDTH - width - 8, 6), card.detail, ACCENT, font(15))
     image.paste(thumbnail(card.picture, card.box), (0, HEAD))
     for index, (name, direction) in enumerate(SIDES):
         left = PICTURE + index * VIEW_WIDTH
         image.paste(Image.fromarray(draw_cloud(card.points, direction, VIEW_WIDTH, PICTURE)), (left, HEAD))
-        pen.text((left + 8, HEAD + PICTURE - 20), name, FAINT, _font(13))
+        pen.text((left + 8, HEAD + PICTURE - 20), name, FAINT, font(13))
     if not len(card.points):
-        pen.text((PICTURE + 20, HEAD + PICTURE // 2 - 8), "no point: the network saw no car", FAINT, _font(15))
+        pen.text((PICTURE + 20, HEAD + PICTURE // 2 - 8), "no point: the network saw no car", FAINT, font(15))
     return image
 
 
@@ -94,5 +94,5 @@ def _byte(colour: np.ndarray) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from training.augment import augment
+from training.augment import augment, uniform
 from training.batches import shape_weights, step_generator
 from training.data.dataset import CarDataset
 from training.settings import Settings
@@ -77,8 +77,8 @@ class Source:
 def pasted(crops: Crops, generator: torch.Generator) -> Crops:
     """Put the cars of other crops of the batch beside some of the cars, behind or before them."""
     batch, _, side, _ = crops.image.shape
-    angle = _uniform((batch,), -0.6, 0.6, generator) + torch.pi * (_uniform((batch,), 0, 1, generator) < 0.5)
-    away, scale = _uniform((batch,), *AWAY, generator), 1 / _uniform((batch,), *LARGE, generator)
+    angle = uniform((batch,), -0.6, 0.6, generator) + torch.pi * (uniform((batch,), 0, 1, generator) < 0.5)
+    away, scale = uniform((batch,), *AWAY, generator), 1 / uniform((batch,), *LARGE, generator)
     theta = torch.zeros(batch, 2, 3, device=crops.image.device)
     theta[:, 0, 0] = theta[:, 1, 1] = scale
     theta[:, 0, 2], theta[:, 1, 2] = -angle.cos() * away * scale, -angle.sin() * away * scale
@@ -102,24 +102,20 @@ def covered(crops: Crops, share: float, generator: torch.Generator) -> Crops:
     """Put a bar or a block before a share of the pictures, of one colour or of another picture's pixels."""
     batch, _, size, _ = crops.image.shape
     axis = (torch.arange(size, device=crops.image.device) + 0.5) / size * 2 - 1
-    centre = _uniform((batch, 2, 1, 1), -0.9, 0.9, generator)
+    centre = uniform((batch, 2, 1, 1), -0.9, 0.9, generator)
     x, y = axis[None, None, :] - centre[:, 0], axis[None, :, None] - centre[:, 1]
-    bar = _uniform((batch, 1, 1), 0, 1, generator) < 0.5
+    bar = uniform((batch, 1, 1), 0, 1, generator) < 0.5
     # Posts and branches are mostly upright.
-    angle = torch.where(bar, 0.25, 1.0) * torch.pi / 2 * _uniform((batch, 1, 1), -1, 1, generator)
+    angle = torch.where(bar, 0.25, 1.0) * torch.pi / 2 * uniform((batch, 1, 1), -1, 1, generator)
     across, along = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
-    thin, wide, high = (_uniform((batch, 1, 1), *limits, generator) for limits in (THIN, BLOCK, BLOCK))
+    thin, wide, high = (uniform((batch, 1, 1), *limits, generator) for limits in (THIN, BLOCK, BLOCK))
     width, height = torch.where(bar, thin, wide), torch.where(bar, 3.0, high)
     region = ((across.abs() < width) & (along.abs() < height))[:, None] & _chosen(batch, share, generator)
-    colour = _uniform((batch, 3, 1, 1), 0, 1, generator).expand_as(crops.image)
+    colour = uniform((batch, 3, 1, 1), 0, 1, generator).expand_as(crops.image)
     fill = torch.where(_chosen(batch, 0.5, generator), colour, crops.image.roll(1, 0).flip(-2))
     return Crops(torch.where(region, fill, crops.image), crops.mask * ~region)
 
 
-def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:
-    return torch.rand(shape, generator=generator, device=generator.device) * (high - low) + low
-
-
 def _chosen(batch: int, share: float, generator: torch.Generator) -> Tensor:
     """(B, 1, 1, 1) bool, true of a share."""
-    return _uniform((batch, 1, 1, 1), 0, 1, generator) < share
+    return uniform((batch, 1, 1, 1), 0, 1, generator) < share

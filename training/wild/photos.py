@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from edge.errors import ImageError, SettingsError, SourceError
-from edge.runtime.anchors import overlap
 from edge.runtime.finder import Detection, Finder, by_prominence
 from edge.runtime.images import list_images, read_image
+from edge.runtime.tracking import alike
 from training.progress import track
 from training.wild.tiles import tile, write_sheets
 
@@ -56,12 +56,6 @@ def inside(part: Sequence[float], box: Sequence[float]) -> float:
     wide = min(part[0] + part[2], box[0] + box[2]) - max(part[0], box[0])
     high = min(part[1] + part[3], box[1] + box[3]) - max(part[1], box[1])
     return max(wide, 0.0) * max(high, 0.0) / (part[2] * part[3])
-
-
-def iou(box: Sequence[float], other: Sequence[float]) -> float:
-    """Intersection over union of two boxes x, y, width, height."""
-    both = [np.array([[x + w / 2, y + h / 2, w, h]]) for x, y, w, h in (box, other)]
-    return float(overlap(*both)[0, 0])
 
 
 def find_in(finder: Finder, folder: Path, out: Path, truth: Mapping[str, Boxes] | None, kind: str) -> dict[str, Any]:
@@ -127,7 +121,7 @@ def _facts(
     }
     if given:
         # A photo of several cars is judged by the one that is nearest to what was chosen.
-        measure = inside if kind == "plates" else iou
+        measure = inside if kind == "plates" else alike
         facts[kind] = 0.0 if best is None else round(max(measure(one, best.box) for one in given), 3)
     return facts
 

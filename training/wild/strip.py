@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from edge.pose import project, to_pixels
-from training.benchmark.sheet import INK, PAPER, _font
+from training.benchmark.sheet import INK, PAPER, font
 from training.benchmark.splat import draw_cloud
 from training.wild.journal import Kept
 
@@ -57,7 +57,7 @@ def _column(kept: Kept) -> Image.Image:
     words = f"frame {line.frame}" + ("  no car" if line.number is None else f"  car {line.number}")
     if line.azimuth is not None:
         words += f"  {line.azimuth:.0f}°"
-    ImageDraw.Draw(column).text((4, 2), words, INK, _font(14))
+    ImageDraw.Draw(column).text((4, 2), words, INK, font(14))
     image = kept.image.copy()
     if line.box is not None:
         x, y, w, h = (round(value * kept.scale) for value in line.box)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from edge.runtime.finder import Detection
-from training.benchmark.sheet import INK, PAPER, _font, save
+from training.benchmark.sheet import INK, PAPER, font, save
 
 #: A tile's picture fits into so many pixels; tiles in a row and on a sheet.
 TILE, COLUMNS, PER_SHEET = (400, 320), 4, 12
@@ -32,12 +32,12 @@ def tile(
         colour = CHOSEN if number == 0 else OTHER
         x, y, w, h = (value * scale for value in box)
         pen.rectangle((x, y, x + w, y + h), outline=colour, width=3 if number == 0 else 1)
-        pen.text((x + 4, max(y, 0) + 3), f"{score:.2f}", colour, _font(13))
+        pen.text((x + 4, max(y, 0) + 3), f"{score:.2f}", colour, font(13))
     for one in given:
         x, y, w, h = (value * scale for value in one)
         pen.rectangle((x, y, x + w, y + h), outline=GIVEN, width=1)
     whole = Image.new("RGB", (TILE[0], TILE[1] + HEAD), PAPER)
-    ImageDraw.Draw(whole).text((2, 2), title, INK, _font(13))
+    ImageDraw.Draw(whole).text((2, 2), title, INK, font(13))
     whole.paste(small, (0, HEAD))
     return whole
 

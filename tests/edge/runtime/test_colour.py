@@ -7,7 +7,7 @@ import pytest
 
 from edge.geometry import FILLED, MIRRORED, SEEN, Cloud
 from edge.pose import Pose, project, to_pixels
-from edge.runtime.colour import colour, fill, looked_up
+from edge.runtime.colour import fill, filled, looked_up
 
 HALF = np.array([0.5, 0.21, 0.16])
 GREY, RED, BLUE = (40, 40, 40), (255, 0, 0), (0, 0, 255)
@@ -38,6 +38,11 @@ def photo(pose: Pose) -> np.ndarray:
     image = np.full((200, 300, 3), GREY, np.uint8)
     image[pixels[order, 1], pixels[order, 0]] = np.where(points[order, 1:2] > 0, RED[::-1], BLUE[::-1])
     return image
+
+
+def colour(cloud: Cloud, pose: Pose, square: Tuple[int, int, int], image_bgr: np.ndarray) -> Cloud:
+    """As the device does it with a single picture."""
+    return filled(looked_up(cloud, pose, square, image_bgr))
 
 
 def is_near(rgb: np.ndarray, wanted: Tuple[int, int, int]) -> np.ndarray:

@@ -12,7 +12,6 @@ import pytest
 from edge import wire
 from edge.bundle import load_bundle
 from edge.geometry import Cloud
-from edge.runtime.anchors import overlap
 from edge.runtime.backends import open_backend
 from edge.runtime.capture import NewestFrame
 from edge.runtime.finder import open_finder
@@ -20,11 +19,11 @@ from edge.runtime.following import Follower
 from edge.runtime.pipeline import Pipeline
 from edge.runtime.reconstructor import Reconstructor
 from edge.runtime.sources import Frame, Source
-from edge.runtime.tracking import PATIENCE
+from edge.runtime.tracking import PATIENCE, alike
 from edge.server.app import create_app
 from edge.server.hub import Hub
 from edge.server.serving import Server
-from tests.edge.scenes import STEP, Box, beside, demo, lit, turning, without_car
+from tests.edge.scenes import STEP, beside, demo, lit, turning, without_car
 
 LIVE, NO_CAR = "live", "no car in view"
 #: Pictures after which a car that is not seen any more is given up, with one for rounding.
@@ -126,12 +125,6 @@ def dark(cinema: Cinema) -> List[Shown]:
     return cinema.play([lit(shot.image, light) for shot, light in zip(demo(len(lights)), lights)])
 
 
-def shared(box: Sequence[float], other: Box) -> float:
-    """Intersection over union of two boxes x, y, width, height."""
-    both = [np.array([[x + w / 2, y + h / 2, w, h]]) for x, y, w, h in (box, other)]
-    return float(overlap(*both)[0, 0])
-
-
 def assert_kept(before: Shown, after: Shown) -> None:
     """The cloud is that of before: to a thousandth of the car's length, and in its colours."""
     old, new = before.cloud, after.cloud
@@ -158,7 +151,7 @@ def test_of_two_cars_the_larger_is_followed_until_a_person_chooses_the_other(cin
     for (_, truth), one in zip(scenes[1:], shown[1:]):
         boxes = {car["number"]: car["box"] for car in one.status["cars"]}
         assert set(boxes) == {1, 2}, "both keep their numbers"
-        assert shared(boxes[large], truth[0]) > 0.6 and shared(boxes[small], truth[1]) > 0.6, "and do not swap them"
+        assert alike(boxes[large], truth[0]) > 0.6 and alike(boxes[small], truth[1]) > 0.6, "and do not swap them"
     assert [one.followed for one in shown[1:chosen]] == [large] * (chosen - 1)
     assert [answer.status_code for answer in answers] == [200, 404]
     assert "no car 99 in view" in answers[1].get_json()["error"]
