@@ -77,7 +77,8 @@ def project(points: np.ndarray, pose: Pose) -> Tuple[np.ndarray, np.ndarray]:
     """
     cam = pose.rotation.astype(np.float32) @ np.asarray(points, np.float32).T
     shrink = np.float32(pose.scale) / np.maximum(1.0 + np.float32(pose.perspective) * cam[2], np.float32(0.05))
-    place = np.empty((len(points), 2), np.float32)
+    # Column by column: NumPy is several times as fast along an axis as over rows of two.
+    place = np.empty((2, len(points)), np.float32).T
     place[:, 0] = cam[0] * shrink + np.float32(pose.x)
     place[:, 1] = cam[1] * shrink + np.float32(pose.y)
     return place, cam[2]

@@ -40,10 +40,11 @@ class Depths(NamedTuple):
 
 def looked_up(
     cloud: Cloud, pose: Pose, square: Tuple[int, int, int], image_bgr: np.ndarray,
-    silhouette: Optional[np.ndarray] = None,
+    silhouette: Optional[np.ndarray] = None, share: slice = slice(None),
 ) -> Cloud:
     """The cloud with ``rgb`` and ``mark``; points of which nothing is known are black, and marked FILLED already. It is
-    unchanged if no point of it is seen, because then nothing is known.
+    unchanged if no point of it is seen, because then nothing is known. share: of its points are looked up and returned
+    (all hide each other).
 
     cloud: canonical frame. pose: of the camera. square: left, top, side of the crop in the picture that the pose's
     coordinates refer to. image_bgr: (H, W, 3) uint8, the whole picture. silhouette: (S, S), probability of each part of
@@ -55,9 +56,10 @@ def looked_up(
     Hidden is what lies behind a z-buffer of the points themselves, with more tolerance where the surface is steep, as
     in shadow maps (Williams 1978).
     """
-    points = np.asarray(cloud.points, np.float32)
-    place, depth = project(points, pose)
+    place, depth = project(cloud.points, pose)
     depths = depth_buffer(place, depth, pose.scale)
+    cloud = _part(cloud, share)
+    points, place, depth = np.asarray(cloud.points, np.float32), place[share], depth[share]
     if depths is None:
         return cloud
     rgb, mark = np.zeros(points.shape, np.uint8), np.full(len(points), FILLED, np.uint8)
@@ -72,6 +74,15 @@ def looked_up(
     second = np.flatnonzero(mirrored)
     rgb[rest[second]], mark[rest[second]] = _picked(image_bgr, at[second]), MIRRORED
     return cloud._replace(rgb=rgb, mark=mark) if len(first) or len(second) else cloud
+
+
+def _part(cloud: Cloud, share: slice) -> Cloud:
+    def of(field: Optional[np.ndarray]) -> Optional[np.ndarray]:
+        return None if field is None else field[share]
+
+    if share == slice(None):
+        return cloud
+    return Cloud(cloud.points[share], of(cloud.confidence), of(cloud.rgb), of(cloud.view), of(cloud.mark))
 
 
 def filled(cloud: Cloud) -> Cloud:

@@ -131,8 +131,11 @@ class Reconstructor:
             timings["average"] = (time.perf_counter() - start) * 1e3
         if self.colour and pose is not None:
             start = time.perf_counter()
-            cloud = looked_up(cloud, pose, made.crop_box, image_bgr, made.silhouette)
-            cloud = filled(cloud if memory is None else memory.colours(cloud))
+            seen = (pose, made.crop_box, image_bgr, made.silhouette)
+            if memory is None:
+                cloud = filled(looked_up(cloud, *seen))
+            else:
+                cloud = memory.paint.add(cloud, lambda whole, share: looked_up(whole, *seen, share))
             timings["colour"] = (time.perf_counter() - start) * 1e3
         return made._replace(cloud=cloud, timings=timings)
 

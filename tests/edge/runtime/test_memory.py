@@ -1,14 +1,13 @@
-"""edge.runtime.memory: means over directions, colours side by side, another car, constant size."""
+"""edge.runtime.memory: means over directions, another car, constant size."""
 
-from typing import Any, List, Tuple
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edge.bundle import load_bundle
-from edge.geometry import FILLED, MIRRORED, SEEN, Cloud
+from edge.geometry import Cloud
 from edge.pose import Pose
-from edge.runtime.colour import filled
 from edge.runtime.memory import FRAMES, SECTORS, TIMES, Memory, corresponds
 from edge.runtime.outputs import BodyClass, Length, confidence_of
 from tests.edge.helpers import FINDING_BUNDLE, POSED_BUNDLE, TINY_BUNDLE
@@ -95,27 +94,7 @@ def test_a_network_that_tells_neither_error_nor_pose() -> None:
     for _ in range(3):
         known = memory.shape(Cloud(CAR), None)
     assert known.confidence is None and known.sectors == 1 and known.points == pytest.approx(CAR)
-    assert memory.length(None) is None and memory.body(None) is None and memory.colours(Cloud(CAR)) == Cloud(CAR)
-
-
-def test_colours_come_side_by_side() -> None:
-    memory = Memory()
-    red, blue, grey = ([200, 0, 0], [0, 0, 200], [90, 90, 90])
-
-    def coloured(*kinds: Tuple[List[int], int]) -> Cloud:
-        rgb, mark = (np.array(column, np.uint8) for column in zip(*kinds))
-        return Cloud(np.zeros((3, 3), np.float32), None, rgb, None, mark)
-
-    first = memory.colours(coloured((red, SEEN), (red, MIRRORED), (grey, FILLED)))
-    assert first.mark.tolist() == [SEEN, MIRRORED, FILLED] and first.rgb.tolist() == [red, red, grey]  # type: ignore[union-attr]
-    # From the other side: the first point is hidden now, and stays as it was seen.
-    second = memory.colours(coloured((grey, FILLED), (blue, SEEN), (blue, MIRRORED)))
-    assert second.mark.tolist() == [SEEN, SEEN, MIRRORED] and second.rgb.tolist() == [red, blue, blue]  # type: ignore[union-attr]
-    third = memory.colours(coloured((grey, FILLED), (grey, FILLED), (grey, FILLED)))
-    assert third.mark.tolist() == [SEEN, SEEN, MIRRORED], "nothing that was seen is forgotten"
-    for _ in range(60):
-        last = memory.colours(coloured((blue, SEEN), (blue, SEEN), (blue, SEEN)))
-    assert np.abs(last.rgb.astype(int) - blue).max() <= 2, "but what is seen now counts in the end"  # type: ignore[union-attr]
+    assert memory.length(None) is None and memory.body(None) is None
 
 
 def test_length_and_class_are_of_all_frames() -> None:
@@ -143,15 +122,3 @@ def test_memory_does_not_grow_and_does_not_drift() -> None:
 def test_only_points_that_correspond_are_averaged() -> None:
     assert corresponds(load_bundle(POSED_BUNDLE)) and corresponds(load_bundle(FINDING_BUNDLE))
     assert not corresponds(load_bundle(TINY_BUNDLE)), "maps give other points in each frame"
-
-
-def test_what_no_frame_saw_is_filled_from_all_frames() -> None:
-    memory, cloud = Memory(), Cloud(np.array([[0, 0, 0], [0.01, 0, 0], [0.9, 0, 0]], np.float32))
-    red, grey, black = (200, 0, 0), (90, 90, 90), (0, 0, 0)
-    frames = [((red, SEEN), (black, FILLED), (black, FILLED)), ((black, FILLED), (black, FILLED), (grey, SEEN))]
-    for colours in frames:
-        rgb, mark = zip(*colours)
-        made = cloud._replace(rgb=np.array(rgb, np.uint8), mark=np.array(mark, np.uint8))
-        last = filled(memory.colours(made))
-    assert last.rgb is not None and last.mark is not None and last.mark.tolist() == [SEEN, FILLED, SEEN]
-    assert last.rgb[0].tolist() == [200, 0, 0] and np.abs(last.rgb[1].astype(int) - red).max() <= 2
