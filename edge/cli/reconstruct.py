@@ -276,7 +276,7 @@ class Where(NamedTuple):
             return self.box
         from edge.runtime.finder import by_prominence
 
-        found = by_prominence(self.finder.find(image), (image.shape[1], image.shape[0]))
+        found = by_prominence(self.finder.find_still(image), (image.shape[1], image.shape[0]))
         if len(found) < self.car:
             seen = "no car" if not found else "%d car%s only" % (len(found), "s"[: len(found) > 1])
             raise NoCarError(

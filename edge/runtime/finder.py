@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from edge.bundle import Bundle, FinderSpec
-from edge.runtime.anchors import decode, make_anchors, suppress
+from edge.runtime.anchors import decode, make_anchors, overlap, suppress
 from edge.runtime.backends import Backend, open_backend
 from edge.runtime.outputs import check_finite
 from edge.runtime.reconstructor import Box, normalise
@@ -74,6 +74,24 @@ class Finder:
         self.milliseconds = (time.perf_counter() - start) * 1e3
         return [one for one in found if one.score >= self.threshold]
 
+    def find_still(self, image_bgr: np.ndarray) -> List[Detection]:
+        """As :meth:`find`, for a picture by itself, to which no other comes that would show an error: a car is what is
+        found in the picture and, at the same place, in its mirror image. The lower score counts.
+
+        Cars hardly differ from their mirror images. ``milliseconds`` is of both looks.
+        """
+        found = self.find(image_bgr)
+        if not found:
+            return []
+        first, width = self.milliseconds, image_bgr.shape[1]
+        mirrored = [one._replace(box=_flipped(one.box, width)) for one in self.find(image_bgr[:, ::-1])]
+        self.milliseconds += first
+        if not mirrored:
+            return []
+        same = overlap(_centred(found), _centred(mirrored))
+        scores = np.where(same > SAME, [one.score for one in mirrored], 0.0).max(1)
+        return [one._replace(score=min(one.score, float(s))) for one, s in zip(found, scores) if s > 0]
+
     def _cars(self, offsets: np.ndarray, scores: np.ndarray, width: int, height: int) -> List[Detection]:
         """offsets: (N, 4) and scores: (N, classes) as the detector gives them."""
         car = scores[:, self._spec.car]
@@ -82,6 +100,16 @@ class Finder:
         kept = suppress(boxes, car[rows], SAME, WITHIN, MOST)
         found = [(within(boxes[row], width, height), float(car[rows[row]])) for row in kept]
         return [Detection(box, score) for box, score in found if box is not None]
+
+
+def _flipped(box: Box, width: int) -> Box:
+    return (width - box[0] - box[2], box[1], box[2], box[3])
+
+
+def _centred(detections: List[Detection]) -> np.ndarray:
+    """Boxes (N, 4): centre and size."""
+    boxes = np.array([one.box for one in detections], np.float64)
+    return np.concatenate([boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:]], 1)
 
 
 def within(box: np.ndarray, width: int, height: int) -> Optional[Box]:

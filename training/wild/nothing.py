@@ -99,7 +99,7 @@ def find_none(finder: Remembering, folder: Path, out: Path) -> dict[str, Any]:
         except ImageError as error:
             left_out.append(str(error))
             continue
-        whole = finder.find(image)
+        whole = finder.find_still(image)
         seen = watch(by_hand(image), Follower(finder, interval=0.0), finder)
         scores[name] = round(max([seen.best, *(one.score for one in whole)]), 3)
         if whole:

@@ -80,7 +80,7 @@ def find_in(finder: Finder, folder: Path, out: Path, truth: Mapping[str, Boxes] 
                 left_out.append(str(error))
                 continue
             size = (image.shape[1], image.shape[0])
-            found = finder.find(image)
+            found = finder.find_still(image)
             milliseconds.append(finder.milliseconds)
             best = chosen(found, size, threshold)
             given = (truth or {}).get(name, [])

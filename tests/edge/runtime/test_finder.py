@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import numpy as np
 import pytest
@@ -141,3 +141,31 @@ def test_boxes_below_the_threshold_are_remembered_and_are_no_cars() -> None:
         finder.threshold = car.score + 1e-4
         assert finder.find(picture) == [] and finder.faint == [car]
         assert finder.find(np.zeros_like(picture)) == [] and finder.faint == [], "of the last picture only"
+
+
+def test_a_still_picture_is_looked_at_in_a_mirror_too() -> None:
+    class Looks(Finder):
+        """Stands in for a detector: what it says of the picture, and of its mirror image."""
+
+        def __init__(self, *told: List[Detection]) -> None:
+            self.told = list(told)
+
+        def find(self, image_bgr: np.ndarray) -> List[Detection]:
+            self.milliseconds = 5.0
+            return self.told.pop(0)
+
+    image = np.zeros((100, 200, 3), np.uint8)
+    car, mirrored = Detection((20, 30, 60, 40), 0.8), Detection((122, 30, 60, 40), 0.6)
+    shoe = Detection((150, 10, 40, 40), 0.4)
+    looks = Looks([car, shoe], [mirrored, shoe._replace(box=(150, 10, 40, 40))])
+    assert looks.find_still(image) == [car._replace(score=0.6)], "the shoe would be on the other side"
+    assert looks.milliseconds == 10.0
+    assert Looks([car, shoe], []).find_still(image) == []
+    assert Looks([]).find_still(image) == [], "and a second look is not taken where the first shows none"
+
+
+def test_a_still_picture_of_cars_shows_them_in_a_mirror_too() -> None:
+    with open_finder(load_bundle(FINDING_BUNDLE), "auto", 1) as finder:  # type: ignore[union-attr]
+        picture = red_cars((2, 3), (6, 5))
+        found, still = finder.find(picture), finder.find_still(picture)
+        assert [one.box for one in still] == [one.box for one in found] and len(still) == 2
