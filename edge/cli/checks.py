@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from typing import Callable, List, NamedTuple, Tuple
 
 from edge.errors import CarcloudError
@@ -16,6 +17,7 @@ OK, WARNING, ERROR = "ok", "warning", "error"
 #: Less than this is worth a warning, MiB.
 MEMORY_MIB, DISK_MIB = 600, 500
 CHILD_LIMIT_S = 120
+AGAIN = "carcloud doctor --bundle FOLDER   (a bundle that is whole, or copy this one again)"
 
 
 class Check(NamedTuple):
@@ -120,6 +122,39 @@ def check_golden(chosen: Settings) -> Check:
     return Check("golden", ERROR, text, pip("--force-reinstall onnxruntime", "1.10.0"))
 
 
+def check_finding(chosen: Settings) -> Check:
+    """The bundle's networks beside the reconstructor run here: finder and silhouette, on a grey picture. A bundle may
+    do without."""
+    import numpy as np
+
+    from edge.bundle import load_bundle
+    from edge.runtime.finder import open_finder
+    from edge.runtime.silhouette import open_silhouette
+
+    bundle, grey = load_bundle(chosen.bundle, verify=False), np.full((480, 640, 3), 128, np.uint8)
+    square = (80, 0, 480)
+    finder = open_finder(bundle, chosen.backend, chosen.threads)
+    if finder is None:
+        return Check("finding", OK, "no finder in the bundle: give --box, or let the car fill the picture")
+    with finder:
+        if finder.find(grey):
+            return Check("finding", ERROR, "the finder sees a car on a plain grey picture", AGAIN)
+        text = "finder %.0f ms" % _milliseconds(lambda: finder.find(grey))
+    silhouette = open_silhouette(bundle, chosen.backend, chosen.threads)
+    if silhouette is None:
+        return Check("finding", OK, text + ", no silhouette in the bundle")
+    with silhouette:
+        silhouette.mask(grey, square)
+        text += ", silhouette %.0f ms" % _milliseconds(lambda: silhouette.mask(grey, square))
+    return Check("finding", OK, text)
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return (time.perf_counter() - start) * 1e3
+
+
 def check_cameras(target: Target) -> Check:
     """USB cameras, and on a Jetson the GStreamer elements of the CSI camera. No camera is no fault."""
     found = sorted(n for n in os.listdir("/dev") if n.startswith("video")) if os.path.isdir("/dev") else []
@@ -204,10 +239,10 @@ def run_checks(chosen: Settings) -> List[Check]:
     checks.append(check_package("server", "flask", "2.0.3", "carcloud serve cannot run"))
     checks.append(check_package("backend", "onnxruntime", "1.10.0", "no network can run"))
     broken = {check.name for check in checks if check.level == ERROR}
-    again = "carcloud doctor --bundle FOLDER   (a bundle that is whole, or copy this one again)"
     for name, needs, check, fix in (
-        ("bundle", {"numpy"}, lambda: check_bundle(chosen), again),
-        ("golden", {"numpy", "backend", "bundle"}, lambda: check_golden(chosen), again),
+        ("bundle", {"numpy"}, lambda: check_bundle(chosen), AGAIN),
+        ("golden", {"numpy", "backend", "bundle"}, lambda: check_golden(chosen), AGAIN),
+        ("finding", {"numpy", "opencv", "backend", "bundle"}, lambda: check_finding(chosen), AGAIN),
         ("cameras", {"numpy", "opencv"}, lambda: check_cameras(target), "sudo apt-get install gstreamer1.0-tools"),
     ):
         lacking = sorted(needs & broken)

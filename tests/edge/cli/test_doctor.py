@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -13,9 +14,10 @@ import pytest
 from edge.cli import checks, main
 from edge.cli.checks import ERROR, OK, WARNING
 from edge.cli.doctor import report
+from edge.runtime.finder import Detection, Finder
 from edge.settings import Settings
 from edge.targets import TARGETS
-from tests.edge.helpers import TINY_BUNDLE, copy_tiny_bundle
+from tests.edge.helpers import FINDING_BUNDLE, TINY_BUNDLE, copy_bundle, copy_tiny_bundle
 
 CPU, NANO = TARGETS["cpu"], TARGETS["nano-jp46"]
 
@@ -29,11 +31,30 @@ def found(capsys: Any, *arguments: str) -> Dict[str, Any]:
 def test_a_good_machine_is_well(capsys: Any) -> None:
     report_of = found(capsys, "--bundle", TINY_BUNDLE, "--threads", "1", "--port", "0")
     assert list(report_of) == [
-        "python", "numpy", "opencv", "server", "backend", "bundle", "golden", "cameras", "memory", "disk", "port",
+        "python", "numpy", "opencv", "server", "backend", "bundle", "golden", "finding", "cameras", "memory", "disk",
+        "port",
     ]  # fmt: skip
     assert [name for name, check in report_of.items() if check["level"] == ERROR] == []
     assert report_of["numpy"]["text"] == np.__version__
     assert "points of the maps differ by" in report_of["golden"]["text"] and report_of["golden"]["level"] == OK
+
+
+def test_the_networks_beside_the_reconstructor_run(monkeypatch: Any, tmp_path: Any) -> None:
+    check = checks.check_finding(Settings(threads=1))
+    assert check.level == OK and re.match(r"finder \d+ ms, silhouette \d+ ms$", check.text), "the bundle that ships"
+    check = checks.check_finding(Settings(bundle=FINDING_BUNDLE, threads=1))
+    assert check.level == OK and re.match(r"finder \d+ ms, no silhouette in the bundle$", check.text)
+    check = checks.check_finding(Settings(bundle=TINY_BUNDLE, threads=1))
+    assert check.level == OK and "no finder in the bundle" in check.text
+    # A file that is no network, and a finder that sees cars everywhere.
+    folder = copy_bundle(FINDING_BUNDLE, str(tmp_path))
+    with open(os.path.join(folder, "finder.onnx"), "wb") as handle:
+        handle.write(b"no network")
+    check = checks.guarded("finding", lambda: checks.check_finding(Settings(bundle=folder, threads=1)), checks.AGAIN)
+    assert check.level == ERROR and "finder.onnx" in check.text and check.fix == checks.AGAIN
+    monkeypatch.setattr(Finder, "find", lambda self, image: [Detection((0, 0, 9, 9), 0.9)])
+    check = checks.check_finding(Settings(bundle=FINDING_BUNDLE, threads=1))
+    assert check.level == ERROR and "plain grey" in check.text
 
 
 def test_a_damaged_bundle_is_an_error_and_the_golden_check_is_left_out(tmp_path: Any, capsys: Any) -> None:
@@ -43,7 +64,7 @@ def test_a_damaged_bundle_is_an_error_and_the_golden_check_is_left_out(tmp_path:
     assert main(["doctor", "--bundle", folder, "--port", "0"]) == 1
     text = capsys.readouterr().out
     assert "error    bundle    " in text and "does not match the hash" in text
-    assert "golden    not checked, because of bundle" in text and "1 errors, 1 warnings" in text
+    assert "golden    not checked, because of bundle" in text and "1 errors, 2 warnings" in text
 
 
 def test_a_network_that_computes_something_else_is_an_error(tmp_path: Any) -> None:
@@ -186,7 +207,7 @@ def test_an_unknown_jetson_is_an_error_and_the_rest_is_checked(monkeypatch: Any)
 
     monkeypatch.setattr(checks, "detect_target", refuse)
     found_checks = checks.run_checks(Settings(bundle=TINY_BUNDLE, port=0))
-    assert found_checks[0].name == "platform" and found_checks[0].level == ERROR and len(found_checks) == 12
+    assert found_checks[0].name == "platform" and found_checks[0].level == ERROR and len(found_checks) == 13
 
 
 def test_the_report_has_a_fix_below_each_complaint_and_colour_on_a_terminal() -> None:
