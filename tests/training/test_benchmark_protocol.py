@@ -61,6 +61,12 @@ def test_score_has_every_figure(truth: protocol.Truth) -> None:
     assert {"cd_l2", "emd", "points"} <= got.keys()
 
 
+def test_a_single_size_has_the_same_figures_and_no_others(truth: protocol.Truth) -> None:
+    whole, one = protocol.score(truth.outside.points, truth), protocol.score(truth.outside.points, truth, (8192,))
+    assert one == {key: value for key, value in whole.items() if key == "points" or key.startswith("8192.")}
+    assert len(one) == 6
+
+
 def test_score_views_scores_what_the_predictor_gives(truth: protocol.Truth) -> None:
     def predict(rgb: np.ndarray) -> protocol.Answer:
         return protocol.Answer(truth.outside.points if rgb.any() else np.zeros((0, 3)), {"network": 2.0})

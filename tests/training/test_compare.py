@@ -145,7 +145,9 @@ def test_what_the_shards_cannot_serve_is_left_out_aloud() -> None:
 
 def test_only_takes_runs_and_groups() -> None:
     choice = runs.planned(index_of(), None)
-    assert [run.name for run in runs.chosen(choice, ["loss", "mesh"])] == ["mesh", "loss-plane", "loss-point"]
+    assert [run.name for run in runs.chosen(choice, ["loss", "mesh"])] == [
+        "mesh", "loss-plane", "loss-point", "loss-chamfer",
+    ]  # fmt: skip
     assert {run.group for run in runs.chosen(choice, ["ablations"])} == set(runs.ABLATIONS)
     with pytest.raises(SettingsError, match=r"--only does not know 'meshes'; give a comma list out of: maps, voxels"):
         runs.chosen(choice, ["meshes"])
@@ -264,7 +266,9 @@ def test_runs_of_one_data_set_follow_each_other_and_read_it_once(
     assert sorted(names) == sorted(run.name for run in found)
     # Those that read depth maps, then those that do not; the rest read other pictures each.
     assert names[:2] == ["maps", "lin2018"], names
-    assert names[2:9] == ["voxels", "mesh", "points", "morphable", "loss-plane", "loss-point", "no-imagenet"]
+    assert names[2:10] == [
+        "voxels", "mesh", "points", "morphable", "loss-plane", "loss-point", "loss-chamfer", "no-imagenet",
+    ]  # fmt: skip
     read: list[str] = []
     load = load_dataset
 
@@ -350,7 +354,7 @@ def test_bad_flags_are_sentences(toys: Path, bodies: None, tmp_path: Path, capsy
     with pytest.raises(DataError, match="no shards in .*nowhere"):
         command(*flags, "--data-large", str(tmp_path / "nowhere"))
     assert command(*flags, "--list", "--only", "loss") == 0 and not (tmp_path / "out").exists()
-    assert "2 runs of 8 minutes: loss-plane, loss-point" in capsys.readouterr().err
+    assert "3 runs of 8 minutes: loss-plane, loss-point, loss-chamfer" in capsys.readouterr().err
 
 
 def test_without_test_bodies_nothing_is_trained(

@@ -35,13 +35,16 @@ def test_the_flagship_stands_in_every_group_in_its_place() -> None:
     results, _ = made_up()
     assert [label for _, label, _ in report.members(results, "size")] == [f"{n} px" for n in (64, 96, 128, 192, 256)]
     assert [name for name, _, _ in report.members(results, "pictures")][-1] == runs.BASELINE
-    assert [label for _, label, _ in report.members(results, "loss")] == ["plane and point", "plane only", "point only"]
+    assert [label for _, label, _ in report.members(results, "loss")] == [
+        "plane and point", "plane only", "point only", "and Chamfer",
+    ]  # fmt: skip
     tables = dict(report.tables(results))
     assert len(tables) == 2 * len(runs.GROUPS)
     assert tables["Representations: what it took"].lines[0][:5] == ["maps", "9,600", "300", "8.0", "20.0"]
     assert tables["Representations: figures"].lines[-1][0] == "lin2018, original"
     assert tables["Loss: figures"].lines[1][-1] == "–", "what was not told is no number"
-    del results["runs"]["loss-plane"], results["runs"]["loss-point"]
+    for name in ("loss-plane", "loss-point", "loss-chamfer"):
+        del results["runs"][name]
     assert report.members(results, "loss") == [] and len(report.tables(results)) == 2 * len(runs.GROUPS) - 2
 
 
@@ -71,6 +74,13 @@ def test_plots_show_every_run_apart(tmp_path: Path) -> None:
             inside = [b for b in ticks if b.x0 >= 0 and b.x1 <= made.bbox.x1]
             assert len(inside) == len(ticks)
             assert all(a.x1 < b.x0 for a, b in zip(ticks, ticks[1:], strict=False))
+
+
+def test_runs_of_so_many_samples_are_drawn_over_samples_alone() -> None:
+    results, curves = made_up()
+    figure = plots.learning(results | {"samples": 20000}, curves, ["representations"])
+    assert figure is not None
+    assert [axis.get_xlabel() for axis in figure.axes] == ["thousand samples seen"] * 2
 
 
 def test_plots_need_something_to_show(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def test_the_loss_falls(
     module = run.objective.train()
     for done in range(15):  # one batch again and again: others have other cars, and losses of their own
         losses.append({name: value.item() for name, value in run._update(module, run.settings.stages[0], done).items()})
-    assert set(losses[0]) == {"total", *WEIGHTS} - (set() if surface else {"surface", "mask"})
+    assert set(losses[0]) == {"total", *WEIGHTS} - {"chamfer"} - (set() if surface else {"surface", "mask"})
     first, last = (
         {name: np.mean([row[name] for row in part]) for name in losses[0]} for part in (losses[:3], losses[-3:])
     )
@@ -238,6 +238,26 @@ def test_the_truth_costs_nothing(root: Path, data: tuple[CarDataset, CarDataset]
         moved = objective.loss({**perfect, "half": truth + 0.01 * way}, batch, stage, 0)
         assert moved["plane"].item() == pytest.approx(plane, abs=1e-5)
         assert moved["point"].item() == pytest.approx(0.01, abs=1e-5)
+
+
+def test_the_distance_to_the_true_cloud_can_be_counted_too(root: Path, data: tuple[CarDataset, CarDataset]) -> None:
+    counted = settings(weights={"chamfer": 50.0})
+    objective = build_objective(Task(counted, *data, root, PLACE, 1))
+    stage = counted.stages[0]
+    batch = Pool(data[0], counted, complete=objective.complete).sample(stage, 0, 64)
+    output = objective(batch.image, stage)
+    losses = objective.loss(output, batch, stage, 0)
+    perfect = objective.loss({**output, "half": batch.truth.points}, batch, stage, 0)
+    # The registered car lies on the true one; what is left is the distance between two thousand points.
+    assert 0 < perfect["chamfer"].item() < 0.035 and losses["chamfer"].item() > 1.5 * perfect["chamfer"].item()
+    weighed = sum(objective.counted[name] * value.item() for name, value in losses.items() if name != "total")
+    assert losses["total"].item() == pytest.approx(weighed, rel=1e-4)
+    # The gradient reaches the shape by this part alone.
+    half = output["half"].detach().requires_grad_()
+    objective.loss({**output, "half": half}, batch, stage, 0)["chamfer"].backward()
+    assert half.grad is not None and half.grad.abs().sum() > 0
+    with pytest.raises(SettingsError, match="leave out augment_shape or the weight of chamfer"):
+        build_objective(Task(settings(weights={"chamfer": 50.0}, augment_shape=0.02), *data, root, PLACE, 1))
 
 
 def test_bent_cars_are_bent_alike_in_any_number_of_processes(root: Path, data: tuple[CarDataset, CarDataset]) -> None:

@@ -28,7 +28,8 @@ from training.networks.base import Prediction
 from training.networks.voxels import CELLS, Voxels
 from training.objectives import Task, build_objective
 from training.objectives import voxels as carving
-from training.objectives.points import EXTRAS, true_clouds
+from training.objectives.clouds import true_clouds
+from training.objectives.points import EXTRAS
 from training.settings import Settings, Stage, load
 from training.validation import STREAMED, CloudValidation, cloud_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.benchmark import protocol
+from training.benchmark import metrics, protocol
 
 ROWS = ("network", *protocol.CONTROL_NAMES)
 
@@ -17,7 +17,7 @@ class Plan:
     bundles, onnx, networks (name and checkpoint), clouds: what is scored; without any, every shipped bundle; Lin 2018
     always, unless rows leaves networks out. worst: whether missing clouds get the worst score. rows: out of ROWS.
     views: a body and condition. max_points: of the streamed cloud. truth_points: of the ground truth; fewer only in
-    tests. workers: processes.
+    tests. workers: processes. sizes: at which the clouds of networks are scored; fewer where only these matter.
     """
 
     bundles: tuple[str, ...]
@@ -35,3 +35,4 @@ class Plan:
     clouds: tuple[Path, ...] = ()
     worst: bool = False
     workers: int = 1
+    sizes: tuple[int, ...] = metrics.SIZES

@@ -88,7 +88,8 @@ def score_subjects(
     """One row a subject and condition; all of it spread over the workers at once."""
     tasks = {
         (s.name, condition, mesh.name): Task(
-            s, mesh, condition, plan.views, plan.cache, plan.backend, plan.max_points, plan.truth_points
+            s, mesh, condition, plan.views, plan.cache, plan.backend, plan.max_points, plan.truth_points,
+            plan.sizes,
         )
         for s in found
         for condition in plan.conditions

@@ -30,7 +30,7 @@ DEVICE_CODE = (edge, edge.runtime, edge.runtime.backends)
 
 @dataclass(frozen=True)
 class Task:
-    """One subject, one canonical test body, one condition."""
+    """One subject, one canonical test body, one condition. sizes: of the clouds, see ``protocol.score``."""
 
     subject: Subject
     mesh: CarMesh
@@ -40,6 +40,7 @@ class Task:
     backend: str = "auto"
     max_points: int = protocol.CLOUD_POINTS
     truth_points: int = protocol.TRUTH_POINTS
+    sizes: tuple[int, ...] = metrics.SIZES
 
 
 def score_body(task: Task) -> list[Record]:
@@ -51,13 +52,14 @@ def score_body(task: Task) -> list[Record]:
     subject = task.subject
     key = fingerprint(
         (subject.kind, subject.sha256, subject.network, task.mesh.name, task.condition, task.backend, task.max_points),
+        task.sizes,
         (code_fingerprint(code), network_code(), sorted(versions().items()), processor()),
         fingerprint(truth.outside.points, truth.surface.points),
         pictures.fingerprint,
     )
 
     def make() -> dict[str, np.ndarray]:
-        records = list(protocol.score_views(opened(task), truth, list(pictures.rgb)))
+        records = list(protocol.score_views(opened(task), truth, list(pictures.rgb), task.sizes))
         return {"records": np.array(json.dumps(records))}
 
     return list(json.loads(str(store.get("scored", key, make)["records"])))

@@ -66,15 +66,19 @@ def draw(results: Results, curves: Curves, out: Path) -> list[str]:
 
 
 def learning(results: Results, curves: Curves, groups: Sequence[str]) -> Figure | None:
-    """A row a group: F@1 and score on the validation bodies, over time and over samples; None without any run."""
+    """A row a group: F@1 and score on the validation bodies, over time and over samples; None without any run.
+
+    Runs of so many samples may be of different machines, whose times tell nothing: over samples only.
+    """
     rows = [(group, own) for group in groups if (own := members(results, group))]
     if not rows:
         return None
+    overs = OVER[1:] if results.get("samples") else OVER
     with rc_context(STYLE):
-        figure, axes = _panels(len(rows), 4, 15.6, 3.1 * len(rows) + 0.3)
+        figure, axes = _panels(len(rows), 2 * len(overs), 2.6 + 6.5 * len(overs), 3.1 * len(rows) + 0.3)
         for place, (group, own) in enumerate(rows):
             look = looks([name for name, _, _ in own])
-            panels = [(figures, over) for figures in LEARNT for over in OVER]
+            panels = [(figures, over) for figures in LEARNT for over in overs]
             for axis, ((key, words), (over, unit, under)) in zip(axes[place], panels, strict=True):
                 for name, label, _ in own:
                     points = _curve(results["runs"][name], curves.get(name, ()), name, key, over, unit)

@@ -91,6 +91,7 @@ def planned(
     ]  # fmt: skip
     weights: dict[str, tuple[str, dict[str, float]]] = {
         "loss-plane": ("plane only", {"point": 0.0}), "loss-point": ("point only", {"plane": 0.0, "point": 100.0}),
+        "loss-chamfer": ("and Chamfer", {"chamfer": 50.0}),
     }  # fmt: skip
     wanted += [
         Run(name, "loss", label, dataclasses.replace(base, weights={**base.weights, **changed}), size)

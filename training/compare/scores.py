@@ -13,6 +13,7 @@ from training.benchmark.plan import Plan
 from training.benchmark.store import Store
 from training.benchmark.subjects import checkpoint_subject
 from training.benchmark.summary import summarise
+from training.benchmark.tables import MAIN
 from training.meshes.library import TEST
 from training.workers import Workers
 
@@ -34,7 +35,8 @@ class Bodies:
 def scored(
     checkpoints: Mapping[str, tuple[str, Path]], bodies: Bodies, say: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
-    """By run and condition, what stands in the benchmark's results.json: "mean", "median", "worst_decile".
+    """By run and condition, what stands in the benchmark's results.json: "mean", "median", "worst_decile"; the figures
+    of clouds at the size of the main table only, which takes a sixth of the time of all.
 
     checkpoints: by run, its network and its checkpoint. What was scored before is read from the cache.
     Raises DataError without test bodies, or for a checkpoint that does not fit its network.
@@ -46,7 +48,7 @@ def scored(
         say(f"test bodies not here, so not scored: {', '.join(missing)}; further meshes can be given with --glb DIR")
     plan = Plan(
         (), bodies.meshes, bodies.glb, bodies.cache, rows=("network",), conditions=CONDITIONS, views=bodies.views,
-        truth_points=bodies.truth_points, workers=bodies.workers,
+        truth_points=bodies.truth_points, workers=bodies.workers, sizes=(int(MAIN),),
     )  # fmt: skip
     folder = Store(bodies.cache).folder
     with Workers(bodies.workers) as workers:

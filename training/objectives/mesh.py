@@ -11,7 +11,8 @@ from training.batches import Batch
 from training.networks.base import Network, Prediction
 from training.networks.mesh import Mesh
 from training.objectives.base import Task
-from training.objectives.points import PointsObjective, SharedObjective, true_clouds
+from training.objectives.clouds import true_clouds
+from training.objectives.points import PointsObjective, SharedObjective
 from training.settings import Stage
 
 

@@ -2,7 +2,8 @@
 
 The registered points give each point's true place. What counts is how far it is from the true surface, along the
 normal there (Chen and Medioni, "Object modelling by registration of multiple range images", 1992); sliding along
-the surface costs little.
+the surface costs little. Where the settings count it, the Chamfer distance to the true cloud is added, which knows of
+no registration (training/losses_points.py).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from edge.errors import SettingsError
-from training import losses_extras, warp
+from training import losses_extras, losses_points, warp
 from training.batches import Batch, Truth
 from training.morphable.register import PROPORTIONS
 from training.morphable.registered import registered
@@ -24,13 +25,13 @@ from training.networks.extras import WIDTHS
 from training.networks.lifting import both_sides, project, rotation
 from training.networks.morphable import ERROR_RANGE, HEADS, Morphable
 from training.objectives.base import Task
-from training.objectives.clouds import CloudObjective
+from training.objectives.clouds import CloudObjective, true_clouds
 from training.settings import Stage
 
 #: What each part of the loss counts, unless the settings say otherwise.
 WEIGHTS = {
-    "plane": 100.0, "point": 25.0, "box": 8.0, "coefficients": 0.0, "error": 0.1, "landmarks": 10.0, "cells": 1.0,
-    "surface": 10.0, "mask": 1.0,
+    "plane": 100.0, "point": 25.0, "chamfer": 0.0, "box": 8.0, "coefficients": 0.0, "error": 0.1,
+    "landmarks": 10.0, "cells": 1.0, "surface": 10.0, "mask": 1.0,
     "azimuth": 0.4, "offset": 1.0, "camera": 1.0, "length": 0.15, "classes": 0.05,
 }  # fmt: skip
 #: What the first look's pose counts beside the last one's.
@@ -91,6 +92,9 @@ class MorphableObjective(CloudObjective):
         space = shape_space(shapes, rows, original, len(network.shape_basis))
         network.start_from(space, shapes.boxes[rows])
         self.bent = task.settings.augment_shape
+        if self.counted["chamfer"] and self.bent:
+            raise SettingsError("the true clouds are not bent: leave out augment_shape or the weight of chamfer")
+        self.clouds = true_clouds(self.root, task.data.names).to(self.device) if self.counted["chamfer"] else None
         self.template_normals = shapes.normals[shapes.rows([shapes.template])[0]].astype(np.float64)
         self.points = torch.from_numpy(shapes.points[rows]).to(self.device)
         self.normals = torch.from_numpy(shapes.normals[rows]).to(self.device)
@@ -136,6 +140,9 @@ class MorphableObjective(CloudObjective):
             "error": (log_error + distance * (-log_error).exp()).mean(),
             **heads,
         }  # fmt: skip
+        if self.clouds is not None:
+            cloud = Prediction(points=both_sides(output["half"].float()))
+            losses |= losses_points.loss(cloud, self.clouds[batch.shape].float())
         if "surface" in output:
             some = true[:, :: max(1, true.shape[1] // SURFACE_POINTS)]
             losses |= surface_loss(output, both_sides(some), turned, camera)

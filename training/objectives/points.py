@@ -8,24 +8,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from edge.errors import DataError
 from training import losses_extras, losses_points
 from training.batches import Batch
-from training.data.dataset import load_cloud
 from training.networks.base import Network, Prediction
 from training.networks.shared import Shared
 from training.objectives.base import Task
-from training.objectives.clouds import CloudObjective
+from training.objectives.clouds import CloudObjective, true_clouds
 from training.objectives.morphable import WEIGHTS as MORPHABLE
 from training.settings import Stage
 
-#: Points of each true cloud that are kept; a step looks at some of them (training/losses_points.py).
-CLOUD_POINTS = 8192
 #: What the heads beside the shape count: the same as for the flagship.
 EXTRAS = {name: MORPHABLE[name] for name in ("azimuth", "offset", "camera", "length", "classes")}
 
@@ -71,17 +64,3 @@ class PointsObjective(SharedObjective):
 
     def shape_loss(self, prediction: Prediction, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         return losses_points.loss(prediction, self.clouds[batch.shape].float())
-
-
-def true_clouds(root: Path, names: list[str], count: int = CLOUD_POINTS) -> Tensor:
-    """Points of the shapes' true clouds, (M, count, 3) float16, canonical frame. Raises DataError.
-
-    Half precision errs by a fortieth of a per cent of the car's length. A smaller cloud is repeated to fill its row.
-    """
-    clouds = np.empty((len(names), count, 3), np.float16)
-    for row, name in enumerate(tqdm(names, desc="reading clouds", unit="shape", mininterval=1.0, delay=2.0)):
-        cloud = load_cloud(root, name)
-        if len(cloud) == 0:
-            raise DataError(f"the shard of {name} in {root} has an empty cloud; delete it and make the shards again")
-        clouds[row] = np.resize(cloud[:count], (count, 3))
-    return torch.from_numpy(clouds)
