@@ -63,7 +63,7 @@ class Paint:
         self._kinds = [[_Kind(np.zeros(n, np.float32), np.zeros((3, n), np.float32)) for _ in range(2)] for n in sizes]
 
     def _take(self, turn: int, cloud: Cloud, look: Look) -> bool:
-        """Look at one share; whether anything is known of its colours now."""
+        """Look at one share; whether anything is known of its colours now, if it has points at all."""
         share = slice(turn, None, self._shares)
         part = look(cloud, share)
         if part.rgb is None or part.mark is None:  # nothing to be seen in this frame
@@ -82,4 +82,4 @@ class Paint:
         painted = filled(part._replace(rgb=np.rint(rgb).astype(np.uint8).T.copy(), mark=mark))
         assert painted.rgb is not None
         self._rgb[share], self._mark[share] = painted.rgb, mark
-        return bool((mark != FILLED).any())
+        return not len(mark) or bool((mark != FILLED).any())

@@ -97,6 +97,10 @@ def test_a_car_of_which_nothing_was_seen_yet_has_no_colours() -> None:
     assert rgb == [RED, BLUE] * 4 and mark == [SEEN] * 8
 
 
+def test_a_cloud_of_a_single_point_is_coloured() -> None:
+    assert colours(Paint().add(Cloud(LINE[:1]), shows((RED, SEEN)))) == ([RED], [SEEN])
+
+
 def test_another_number_of_points_begins_anew() -> None:
     paint = Paint()
     paint.add(Cloud(LINE), shows(*[(RED, SEEN)] * 8))
