@@ -4,7 +4,7 @@ Liu et al., "SSD: single shot multibox detector", ECCV 2016, with the box coding
 Boxes here are (N, 4) float32: centre x, centre y, width, height, in parts of the picture.
 """
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
@@ -51,8 +51,14 @@ def decode(offsets: np.ndarray, anchors: np.ndarray, code_scales: np.ndarray) ->
     return boxes
 
 
+def centred(box: Sequence[float]) -> np.ndarray:
+    """A box x, y, width, height as :func:`overlap` has it: centre and size (4,) float64."""
+    x, y, w, h = box
+    return np.array([x + w / 2, y + h / 2, w, h], np.float64)
+
+
 def overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union (N, M) of boxes (N, 4) and others (M, 4), in any unit."""
+    """Intersection over union (N, M) of boxes (N, 4) and others (M, 4), centres and sizes in any unit."""
     shared = _shared(boxes, others)
     both = (boxes[:, 2] * boxes[:, 3])[:, None] + (others[:, 2] * others[:, 3])[None] - shared
     result = shared / np.maximum(both, 1e-12)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from edge.bundle import Bundle, FinderSpec
-from edge.runtime.anchors import decode, make_anchors, overlap, suppress
+from edge.runtime.anchors import centred, decode, make_anchors, overlap, suppress
 from edge.runtime.backends import Backend, open_backend
 from edge.runtime.outputs import check_finite
 from edge.runtime.reconstructor import Box, normalise
@@ -88,7 +88,7 @@ class Finder:
         self.milliseconds += first
         if not mirrored:
             return []
-        same = overlap(_centred(found), _centred(mirrored))
+        same = overlap(*(np.stack([centred(one.box) for one in looks]) for looks in (found, mirrored)))
         scores = np.where(same > SAME, [one.score for one in mirrored], 0.0).max(1)
         return [one._replace(score=min(one.score, float(s))) for one, s in zip(found, scores) if s > 0]
 
@@ -104,12 +104,6 @@ class Finder:
 
 def _flipped(box: Box, width: int) -> Box:
     return (width - box[0] - box[2], box[1], box[2], box[3])
-
-
-def _centred(detections: List[Detection]) -> np.ndarray:
-    """Boxes (N, 4): centre and size."""
-    boxes = np.array([one.box for one in detections], np.float64)
-    return np.concatenate([boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:]], 1)
 
 
 def within(box: np.ndarray, width: int, height: int) -> Optional[Box]:

@@ -9,7 +9,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from edge.runtime.anchors import overlap
+from edge.runtime.anchors import centred, overlap
 from edge.runtime.finder import Detection, prominence
 from edge.runtime.reconstructor import Box
 
@@ -47,7 +47,7 @@ class _Car:
     def __init__(self, detection: Detection, now: float) -> None:
         self.number, self.score, self.found, self.seen = 0, detection.score, 1, now
         self.evidence = detection.score
-        self.state = _centred(detection.box)
+        self.state = centred(detection.box)
         self.detected = self.state[:2].copy()
         self.velocity = np.zeros(2)
         self.now = now
@@ -61,7 +61,7 @@ class _Car:
 
     def see(self, detection: Detection, now: float) -> None:
         """The car was found again. Its velocity is what its detections say: a refined box is another kind of box."""
-        passed, found = now - self.seen, _centred(detection.box)
+        passed, found = now - self.seen, centred(detection.box)
         if passed > 0:
             self.velocity += STEADY * ((found[:2] - self.detected) / passed - self.velocity)
         self.detected, self.score, self.found = found[:2].copy(), detection.score, self.found + 1
@@ -71,7 +71,7 @@ class _Car:
 
     def refine(self, box: Box) -> None:
         """A better box, which counts ``SMOOTH``."""
-        self.state += SMOOTH * (_centred(box) - self.state)
+        self.state += SMOOTH * (centred(box) - self.state)
 
     def track(self) -> Track:
         x, y, w, h = (float(value) for value in self.state)
@@ -171,19 +171,14 @@ class Tracker:
 
 def alike(box: Sequence[float], other: Sequence[float]) -> float:
     """Intersection over union of two boxes x, y, width, height."""
-    return float(overlap(_centred(box)[None], _centred(other)[None])[0, 0])
-
-
-def _centred(box: Sequence[float]) -> np.ndarray:
-    x, y, w, h = box
-    return np.array([x + w / 2, y + h / 2, w, h], np.float64)
+    return float(overlap(centred(box)[None], centred(other)[None])[0, 0])
 
 
 def _pairs(cars: Sequence[_Car], found: Sequence[Detection], least: float) -> List[Tuple[int, int]]:
     """Rows of cars and of boxes that overlap by ``least`` or more, those that overlap most first, each once."""
     if not cars or not found:
         return []
-    shared = overlap(np.stack([car.state for car in cars]), np.stack([_centred(one.box) for one in found]))
+    shared = overlap(np.stack([car.state for car in cars]), np.stack([centred(one.box) for one in found]))
     pairs: List[Tuple[int, int]] = []
     while True:
         row, column = np.unravel_index(int(shared.argmax()), shared.shape)

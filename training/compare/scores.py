@@ -36,7 +36,7 @@ def scored(
     checkpoints: Mapping[str, tuple[str, Path]], bodies: Bodies, say: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
     """By run and condition, what stands in the benchmark's results.json: "mean", "median", "worst_decile"; the figures
-    of clouds at the size of the main table only, which takes a sixth of the time of all.
+    of clouds at the size of the main table only, which takes a third of the time of all.
 
     checkpoints: by run, its network and its checkpoint. What was scored before is read from the cache.
     Raises DataError without test bodies, or for a checkpoint that does not fit its network.
