@@ -16,9 +16,10 @@ FORMAT_VERSION = 2
 SHIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bundles")
 DEFAULT = "morphable"
 
-
-#: The network that reconstructs.
+#: The network that reconstructs, in FP32.
 NETWORK = "reconstructor.onnx"
+#: What the file of a network computes in. "int8" is for TensorRT (docs/engines.md), "int8-cpu" for ONNX Runtime's CPU.
+PRECISIONS = ("fp32", "fp16", "int8", "int8-cpu")
 #: The triangles of the output ``vertices``: int32 (F, 3).
 FACES = "faces.npy"
 #: What a network may give, in the order of its outputs, and the shape of each; None is a number of the network's own.
@@ -126,9 +127,20 @@ class Bundle(NamedTuple):
 
     @property
     def graph(self) -> Graph:
-        """The network that reconstructs."""
+        """The network that reconstructs, in FP32."""
+        return self.graph_at("fp32")
+
+    def graph_at(self, precision: str) -> Graph:
+        """The network that reconstructs in one of :data:`PRECISIONS`; its inputs and outputs are float32 in each.
+
+        Raises BundleError for one that the bundle does not hold.
+        """
+        held = self.manifest.get("precisions", {"fp32": {"file": NETWORK}})
+        if precision not in held:
+            raise BundleError("bundle %s holds no %s network, it has %s; type: python -m export precisions %s" % (
+                self.path, precision, ", ".join(sorted(held)), self.path))
         shape = (1, 3, self.input_size, self.input_size)
-        return Graph(self.file(NETWORK), self.input_name, shape, self.outputs)
+        return Graph(self.file(str(held[precision]["file"])), self.input_name, shape, self.outputs)
 
     def file(self, name: str) -> str:
         """Path of one file of the bundle; BundleError if the manifest does not list it."""
