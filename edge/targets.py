@@ -1,6 +1,6 @@
 """One record for each platform carcloud runs on; nobody else knows a version number."""
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from edge.errors import SettingsError
 
@@ -69,19 +69,25 @@ def find_target(name: str) -> Target:
     return TARGETS[name]
 
 
+def l4t_version(release: str = "/etc/nv_tegra_release") -> str:
+    """Jetson Linux's version, like "32.7.1", from the first line of its release file, which is like
+    ``# R32 (release), REVISION: 7.1``; "" without such a file or where that line names none."""
+    words = _first_words(release) or []
+    line = next((word[1:] for word in words if word[:1] == "R" and word[1:].isdigit()), "")
+    revision = words[words.index("REVISION:") + 1] if "REVISION:" in words[:-1] else ""
+    return ".".join(part for part in (line, revision) if part) if line else ""
+
+
 def detect_target(release: str = "/etc/nv_tegra_release") -> Target:
-    """The target this machine is, from the first line of L4T's release file: ``# R32 (release), REVISION: 7.1``.
+    """The target this machine is, by L4T's release file.
 
     Without such a file it is ``cpu``: a PC's TensorRT is found by the backend that needs it, not here.
     Raises SettingsError for an L4T release no target covers.
     """
-    try:
-        with open(release, encoding="ascii", errors="replace") as handle:
-            words = handle.readline().replace(",", " ").split()
-    except FileNotFoundError:
+    words = _first_words(release)
+    if words is None:
         return TARGETS["cpu"]
-    line = next((word[1:] for word in words if word[:1] == "R" and word[1:].isdigit()), "")
-    revision = words[words.index("REVISION:") + 1] if "REVISION:" in words[:-1] else ""
+    line, _, revision = l4t_version(release).partition(".")
     if line == "32" and revision.split(".")[0].isdigit() and int(revision.split(".")[0]) < 7:
         raise SettingsError(
             "this Jetson runs L4T 32.%s, whose TensorRT 8.0 lacks operators carcloud uses; update to JetPack 4.6.1"
@@ -91,3 +97,12 @@ def detect_target(release: str = "/etc/nv_tegra_release") -> Target:
     if line not in names:
         raise SettingsError("%s names no release carcloud knows: %s" % (release, " ".join(words) or "it is empty"))
     return TARGETS[names[line]]
+
+
+def _first_words(path: str) -> Optional[List[str]]:
+    """Words of a file's first line, None without the file."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as handle:
+            return handle.readline().replace(",", " ").split()
+    except FileNotFoundError:
+        return None

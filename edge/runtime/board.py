@@ -1,0 +1,307 @@
+"""What this machine is and how it is doing: model, power mode, clocks, temperatures, memory; and a watch over them.
+
+Everything is read from files that the kernel, L4T and nvpmodel keep, without root and without starting a program. The
+paths are those that NVIDIA's developer guide and published logs of Jetsons show; the module was not tried on a board.
+"""
+
+import glob
+import os
+import re
+import threading
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from edge.targets import l4t_version
+
+#: Names of the GPU under ``/sys/class/devfreq``: 57000000.gpu (Nano), 17000000.gp10b, .gv11b, .ga10b or .gpu (TX2,
+#: Xavier, Orin), gpu-gpc-0 (Thor, whose gpu-nvd-0 is the video engine).
+GPU_NAME = re.compile(r"(^|\.)gpu(-gpc-\d+|\.\d+)?$|\.g[abpv]\d+b$")
+#: Degrees C between which a temperature is believed: zones that are powered down tell -256, disabled ones -274.
+BELIEVED = (-40.0, 150.0)
+#: A clock counts as below its maximum from this part of it downwards: kernels round.
+BELOW = 0.98
+#: Trip points at which the kernel slows the machine down; at "active" ones a fan starts, at "critical" ones it goes off.
+SLOWING = ("passive", "hot")
+
+
+class Board(NamedTuple):
+    """A machine. What it does not tell is "" or None (no cores: 0).
+
+    model: as the board calls itself, "" on a PC. l4t: release of Jetson Linux, "32.7.1". power_mode: nvpmodel's name
+    of the mode in force, "MAXN"; "mode 3" if only its number is known.
+    gpu_mhz, cpu_mhz: clocks now, of the CPU the highest of the cores that are on. gpu_max_mhz, cpu_max_mhz: what the
+    power mode (and, while the machine is too hot, the kernel) allows. cores: those that are on.
+    temperatures: degrees C by zone. zram: all swap is compressed memory, so it makes no room for big weights.
+    """
+
+    model: str
+    l4t: str
+    power_mode: str
+    gpu_mhz: Optional[float]
+    gpu_max_mhz: Optional[float]
+    cpu_mhz: Optional[float]
+    cpu_max_mhz: Optional[float]
+    cores: int
+    temperatures: Dict[str, float]
+    memory_total_mib: Optional[int]
+    memory_free_mib: Optional[int]
+    swap_total_mib: Optional[int]
+    swap_free_mib: Optional[int]
+    zram: bool
+
+    @property
+    def hottest(self) -> Optional[Tuple[str, float]]:
+        """The hottest zone and its degrees C."""
+        return max(self.temperatures.items(), key=lambda item: item[1]) if self.temperatures else None
+
+
+class Range(NamedTuple):
+    """The lowest and the highest that was read."""
+
+    low: float
+    high: float
+
+    def and_(self, value: float) -> "Range":
+        """Widened to a value."""
+        return Range(min(self.low, value), max(self.high, value))
+
+
+def read_board(root: str = "/") -> Board:
+    """This machine now. root: where ``sys``, ``proc``, ``etc`` and ``var`` lie."""
+    memory = _memory(root)
+    clocks = read_clocks(root)
+    return Board(
+        model=(_read(root, "proc/device-tree/model") or "").strip("\0\n "),
+        l4t=l4t_version(os.path.join(root, "etc/nv_tegra_release")),
+        power_mode=_power_mode(root),
+        cores=len(online_cores(root)),
+        temperatures=read_temperatures(root),
+        memory_total_mib=memory.get("MemTotal"),
+        memory_free_mib=memory.get("MemAvailable"),
+        swap_total_mib=memory.get("SwapTotal"),
+        swap_free_mib=memory.get("SwapFree"),
+        zram=_only_zram(root),
+        **clocks._asdict()
+    )
+
+
+class Clocks(NamedTuple):
+    """MHz, as in :class:`Board`."""
+
+    gpu_mhz: Optional[float]
+    gpu_max_mhz: Optional[float]
+    cpu_mhz: Optional[float]
+    cpu_max_mhz: Optional[float]
+
+
+def read_clocks(root: str = "/") -> Clocks:
+    """The clocks now and what they may be."""
+    gpu = _gpu_folder(root)
+    now, most = (None if gpu is None else _number(root, gpu, name, 1e-6) for name in ("cur_freq", "max_freq"))
+    folders = ["sys/devices/system/cpu/cpu%d/cpufreq" % core for core in online_cores(root)]
+    cores, limits = (
+        [value for value in (_number(root, folder, name, 1e-3) for folder in folders) if value is not None]
+        for name in ("scaling_cur_freq", "scaling_max_freq")
+    )
+    return Clocks(now, most, max(cores, default=None), max(limits, default=None))
+
+
+def online_cores(root: str = "/") -> List[int]:
+    """Numbers of the cores that are on, from a list like ``0-1,3``; [] where the kernel does not tell."""
+    cores: List[int] = []
+    for part in (_read(root, "sys/devices/system/cpu/online") or "").strip().split(","):
+        first, _, last = part.partition("-")
+        if first.isdigit() and (last or first).isdigit():
+            cores += range(int(first), int(last or first) + 1)
+    return cores
+
+
+def read_temperatures(root: str = "/") -> Dict[str, float]:
+    """Degrees C by the type of the thermal zone; of zones of the same type the hottest. Without the PMIC, which always
+    tells 100 on a Nano, and without zones that cannot be read or tell nonsense."""
+    found: Dict[str, float] = {}
+    for folder in _zones(root):
+        name, degrees = (_read(root, folder + "/type") or "").strip(), _number(root, folder, "temp", 1e-3)
+        if name and "pmic" not in name.lower() and degrees is not None and BELIEVED[0] < degrees < BELIEVED[1]:
+            found[name] = max(degrees, found.get(name, degrees))
+    return found
+
+
+def read_trips(root: str = "/") -> Dict[str, float]:
+    """Degrees C by the type of the zone, from which the kernel slows the machine down because of that zone: its lowest
+    trip point of type passive or hot. Zones without one are left out."""
+    found: Dict[str, float] = {}
+    for folder in _zones(root):
+        name = (_read(root, folder + "/type") or "").strip()
+        for path in glob.glob(os.path.join(glob.escape(root), folder, "trip_point_*_temp")):
+            point = os.path.basename(path)[: -len("_temp")]
+            degrees = _number(root, folder, point + "_temp", 1e-3)
+            kind = (_read(root, "%s/%s_type" % (folder, point)) or "").strip()
+            if name and kind in SLOWING and degrees is not None and 0 < degrees < BELIEVED[1]:
+                found[name] = min(degrees, found.get(name, degrees))
+    return found
+
+
+class Watch:
+    """Reads clocks and temperatures while a measurement runs: as a context, in a thread of its own, or with
+    :meth:`sample` between frames. A reading opens some twenty small files. Not tried on a board.
+
+    samples: readings so far. gpu_mhz, cpu_mhz: Range of the clocks, None where not told. temperatures: Range by zone.
+    gpu_max_mhz, cpu_max_mhz: Range of what the clocks might have been, counting from before the measurement.
+    """
+
+    def __init__(self, root: str = "/", period: float = 0.25) -> None:
+        """period: seconds between two readings of the thread. The first one comes after that time, under load."""
+        self.samples = 0
+        self.temperatures: Dict[str, Range] = {}
+        self._root, self._period = root, period
+        self._trips = read_trips(root)
+        self._ranges: Dict[str, Range] = {}
+        self._hot: Optional[str] = None
+        clocks = read_clocks(root)
+        for name in ("gpu_max_mhz", "cpu_max_mhz"):
+            self._widen(name, getattr(clocks, name))
+        self._stop = threading.Event()
+        self._thread: Optional[threading.Thread] = None
+
+    def __enter__(self) -> "Watch":
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def sample(self) -> None:
+        """Read once."""
+        clocks, temperatures = read_clocks(self._root), read_temperatures(self._root)
+        for name, value in clocks._asdict().items():
+            self._widen(name, value)
+        for name, value in temperatures.items():
+            self.temperatures[name] = self.temperatures.get(name, Range(value, value)).and_(value)
+        self.samples += 1
+        self._hot = self._hot or self._slowed(clocks, temperatures)
+
+    @property
+    def gpu_mhz(self) -> Optional[Range]:
+        return self._ranges.get("gpu_mhz")
+
+    @property
+    def cpu_mhz(self) -> Optional[Range]:
+        return self._ranges.get("cpu_mhz")
+
+    @property
+    def gpu_max_mhz(self) -> Optional[Range]:
+        return self._ranges.get("gpu_max_mhz")
+
+    @property
+    def cpu_max_mhz(self) -> Optional[Range]:
+        return self._ranges.get("cpu_max_mhz")
+
+    @property
+    def throttled(self) -> Optional[bool]:
+        """Whether the machine slowed itself down.
+
+        True: in some reading a zone was at or above its lowest passive or hot trip point *and* a clock was below 98 %
+        of the highest that was allowed since the watch began; or that allowed maximum itself fell, be it for heat,
+        for want of current, or because somebody changed the power mode. False: neither happened, and a clock
+        with its maximum and a zone with such a trip point could be read. None: that could not be read.
+        """
+        if self._hot or self._fallen():
+            return True
+        clocks = any(self._ranges.get(n + "_mhz") and self._ranges.get(n + "_max_mhz") for n in ("gpu", "cpu"))
+        return False if clocks and self._trips.keys() & self.temperatures.keys() else None
+
+    @property
+    def reason(self) -> str:
+        """Why :attr:`throttled` is what it is, in words."""
+        if self.throttled:
+            return self._hot or self._fallen()
+        if self.throttled is False:
+            near = min(
+                ((self._trips[name] - self.temperatures[name].high, name) for name in self._trips
+                 if name in self.temperatures)
+            )  # fmt: skip
+            if near[0] <= 0:
+                return "%s was at its trip point of %.0f C, but no clock fell" % (near[1], self._trips[near[1]])
+            return "%s stayed %.0f C below its trip point of %.0f C" % (near[1], near[0], self._trips[near[1]])
+        if not self.samples:
+            return "the measurement was over before anything was read"
+        if not self.temperatures:
+            return "this machine tells no temperature"
+        if not self._trips.keys() & self.temperatures.keys():
+            return "this machine tells no temperature at which it slows down"
+        return "this machine tells no clock"
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._period):
+            self.sample()
+
+    def _widen(self, name: str, value: Optional[float]) -> None:
+        if value is not None:
+            self._ranges[name] = self._ranges.get(name, Range(value, value)).and_(value)
+
+    def _slowed(self, clocks: Clocks, temperatures: Dict[str, float]) -> Optional[str]:
+        hot = [name for name, trip in sorted(self._trips.items()) if temperatures.get(name, -273.0) >= trip]
+        for name, now in (("GPU", clocks.gpu_mhz), ("CPU", clocks.cpu_mhz)):
+            most = self._ranges.get(name.lower() + "_max_mhz")
+            if hot and now is not None and most is not None and now < BELOW * most.high:
+                return "the %s ran at %.0f of %.0f MHz while %s was at %.1f C; it slows down from %.0f C on" % (
+                    name, now, most.high, hot[0], temperatures[hot[0]], self._trips[hot[0]],
+                )  # fmt: skip
+        return None
+
+    def _fallen(self) -> str:
+        for name in ("GPU", "CPU"):
+            most = self._ranges.get(name.lower() + "_max_mhz")
+            if most is not None and most.low < BELOW * most.high:
+                return "what the %s may run at fell from %.0f to %.0f MHz" % (name, most.high, most.low)
+        return ""
+
+
+def _read(root: str, path: str) -> Optional[str]:
+    """A small file's text; None where it is not there or cannot be read: a zone that is powered down gives EAGAIN."""
+    try:
+        with open(os.path.join(root, path), encoding="utf-8", errors="replace") as handle:
+            return handle.read()
+    except OSError:
+        return None
+
+
+def _number(root: str, folder: str, name: str, scale: float) -> Optional[float]:
+    text = (_read(root, "%s/%s" % (folder, name)) or "").strip()
+    return int(text) * scale if re.match(r"-?\d+$", text) else None
+
+
+def _zones(root: str) -> List[str]:
+    folders = glob.glob(os.path.join(glob.escape(root), "sys/class/thermal/thermal_zone*"))
+    return sorted("sys/class/thermal/" + os.path.basename(folder) for folder in folders)
+
+
+def _gpu_folder(root: str) -> Optional[str]:
+    for pattern in ("sys/class/devfreq/*", "sys/devices/*gpu*/devfreq/*"):  # the second: as older guides name it
+        for path in sorted(glob.glob(os.path.join(glob.escape(root), pattern))):
+            if GPU_NAME.search(os.path.basename(path)):
+                return os.path.relpath(path, root)
+    return None
+
+
+def _power_mode(root: str) -> str:
+    """nvpmodel keeps the number of its mode as ``pmode:0000``, and the names in its configuration."""
+    number = re.search(r"pmode:(\d+)", _read(root, "var/lib/nvpmodel/status") or "")
+    if number is None:
+        return ""
+    conf = _read(root, "etc/nvpmodel.conf") or ""
+    names = dict(re.findall(r"^\s*<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", conf, re.MULTILINE))
+    return {int(key): name for key, name in names.items()}.get(int(number.group(1)), "mode %d" % int(number.group(1)))
+
+
+def _memory(root: str) -> Dict[str, int]:
+    lines = re.findall(r"^(\w+):\s+(\d+) kB$", _read(root, "proc/meminfo") or "", re.MULTILINE)
+    return {name: int(kilobytes) // 1024 for name, kilobytes in lines}
+
+
+def _only_zram(root: str) -> bool:
+    swaps = [line.split()[0] for line in (_read(root, "proc/swaps") or "").splitlines()[1:] if line.strip()]
+    return bool(swaps) and all(name.startswith("/dev/zram") for name in swaps)

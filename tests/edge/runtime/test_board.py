@@ -1,0 +1,185 @@
+"""edge.runtime.board on folders of files as a Nano, an Orin and a PC have them, and the watch over changing ones."""
+
+import os
+import time
+from typing import Any, Dict
+
+import pytest
+
+from edge.runtime.board import GPU_NAME, Board, Range, Watch, read_board, read_temperatures, read_trips
+
+CONF = """# MAXN is the NONE power model to release all constraints
+# < POWER_MODEL ID=0 NAME=COMMENT >
+< POWER_MODEL ID=0 NAME=MAXN >
+CPU_ONLINE CORE_0 1
+< POWER_MODEL ID=1 NAME=5W >
+CPU_ONLINE CORE_2 0
+< PM_CONFIG DEFAULT=0 >
+"""
+GPU, ZONE = "sys/class/devfreq/57000000.gpu/", "sys/class/thermal/thermal_zone%d/"
+
+
+def zone(number: int, kind: str, temp: str, *trips: Any) -> Dict[str, str]:
+    files = {ZONE % number + "type": kind + "\n", ZONE % number + "temp": temp + "\n"}
+    for index, (name, value) in enumerate(trips):
+        files[ZONE % number + "trip_point_%d_type" % index] = name + "\n"
+        files[ZONE % number + "trip_point_%d_temp" % index] = "%d\n" % value
+    return files
+
+
+def nano(**changes: str) -> Dict[str, str]:
+    files = {
+        "proc/device-tree/model": "NVIDIA Jetson Nano Developer Kit\0",
+        "proc/meminfo": "MemTotal:  4059252 kB\nMemFree: 1 kB\nMemAvailable:  2457600 kB\n"
+        "SwapTotal:  2029616 kB\nSwapFree:  2029600 kB\nHugePages_Total:  0\n",
+        "proc/swaps": "Filename Type Size Used Priority\n/dev/zram0 partition 507404 0 5\n/dev/zram1 partition 5 0 5\n",
+        "etc/nv_tegra_release": "# R32 (release), REVISION: 7.1, GCID: 29818004, BOARD: t210ref, EABI: aarch64\n",
+        "etc/nvpmodel.conf": CONF, "var/lib/nvpmodel/status": "pmode:0000\n",
+        GPU + "cur_freq": "614400000\n", GPU + "max_freq": "921600000\n",
+        "sys/class/devfreq/nvdla0/cur_freq": "5\n",
+        "sys/devices/system/cpu/online": "0-1,3\n",
+    }  # fmt: skip
+    for core, khz in enumerate((102000, 1224000, 1479000, 918000)):  # core 2 is off: its file does not count
+        files["sys/devices/system/cpu/cpu%d/cpufreq/scaling_cur_freq" % core] = "%d\n" % khz
+        files["sys/devices/system/cpu/cpu%d/cpufreq/scaling_max_freq" % core] = "1428000\n"
+    files.update(zone(0, "AO-therm", "41500", ("active", 20000), ("critical", 110000)))
+    files.update(zone(1, "CPU-therm", "34000", ("hot", 98500), ("passive", 97000), ("critical", 102500)))
+    files.update(zone(2, "GPU-therm", "31500", ("passive", 98000)))
+    files.update(zone(3, "PMIC-Die", "100000"))
+    files.update(zone(4, "thermal-fan-est", "33000", ("active", 30000)))
+    files.update(changes)
+    return files
+
+
+def lay(root: Any, files: Dict[str, str]) -> str:
+    for name, text in files.items():
+        path = os.path.join(str(root), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as handle:
+            handle.write(text)
+    return str(root)
+
+
+def test_a_nano(tmp_path: Any) -> None:
+    board = read_board(lay(tmp_path, nano()))
+    assert board.model == "NVIDIA Jetson Nano Developer Kit" and board.l4t == "32.7.1" and board.power_mode == "MAXN"
+    clocks = (board.gpu_mhz, board.gpu_max_mhz, board.cpu_mhz, board.cpu_max_mhz)
+    assert clocks == pytest.approx((614.4, 921.6, 1224.0, 1428.0)) and board.cores == 3
+    assert board.temperatures == {"AO-therm": 41.5, "CPU-therm": 34.0, "GPU-therm": 31.5, "thermal-fan-est": 33.0}
+    assert board.hottest == ("AO-therm", 41.5)
+    assert (board.memory_total_mib, board.memory_free_mib) == (3964, 2400)
+    assert (board.swap_total_mib, board.swap_free_mib, board.zram) == (1982, 1982, True)
+
+
+def test_a_machine_that_tells_nothing(tmp_path: Any) -> None:
+    board = read_board(str(tmp_path))
+    assert board == Board("", "", "", None, None, None, None, 0, {}, None, None, None, None, False)
+    assert board.hottest is None
+
+
+def test_this_very_machine_can_be_read() -> None:
+    board = read_board()
+    assert board.cores >= 1 and (board.memory_total_mib or 0) >= (board.memory_free_mib or 0) > 0
+
+
+@pytest.mark.parametrize("status, name", [("pmode:0001\n", "5W"), ("pmode:0008 fmode:quiet", "mode 8"), ("x", "")])
+def test_the_power_mode_has_its_name(tmp_path: Any, status: str, name: str) -> None:
+    assert read_board(lay(tmp_path, nano(**{"var/lib/nvpmodel/status": status}))).power_mode == name
+
+
+def test_swap_in_a_file_is_not_only_zram(tmp_path: Any) -> None:
+    swaps = "Filename Type Size Used Priority\n/dev/zram0 partition 5 0 5\n/mnt/4GB.swap file 4194300 0 -2\n"
+    assert not read_board(lay(tmp_path, nano(**{"proc/swaps": swaps}))).zram
+
+
+@pytest.mark.parametrize(
+    "name, is_gpu",
+    [("57000000.gpu", 1), ("17000000.gpu", 1), ("17000000.gv11b", 1), ("17000000.gp10b", 1), ("17000000.ga10b", 1),
+     ("gpu-gpc-0", 1), ("gpu.0", 1), ("gpu-nvd-0", 0), ("15880000.nvdla0", 0), ("bwmgr", 0), ("a.vic", 0)],
+)  # fmt: skip
+def test_the_gpu_is_known_by_its_name(name: str, is_gpu: int) -> None:
+    assert bool(GPU_NAME.search(name)) == bool(is_gpu)
+
+
+def test_the_gpu_under_devices(tmp_path: Any) -> None:
+    root = lay(tmp_path, {"sys/devices/gpu.0/devfreq/57000000.gpu/cur_freq": "76800000"})
+    assert read_board(root).gpu_mhz == pytest.approx(76.8) and read_board(root).gpu_max_mhz is None
+
+
+def test_nonsense_temperatures_are_left_out_and_of_two_zones_the_hotter_counts(tmp_path: Any) -> None:
+    files = zone(0, "cv0-thermal", "-256000")
+    for other in (zone(1, "cpu", "x"), zone(2, "a", "40000"), zone(3, "a", "50000"), zone(4, "a", "45000")):
+        files.update(other)
+    root = lay(tmp_path, files)
+    os.makedirs(os.path.join(root, ZONE % 5, "temp"))  # cannot be read, as a zone that is powered down
+    assert read_temperatures(root) == {"a": 50.0}
+
+
+def test_trip_points_are_those_that_slow_down(tmp_path: Any) -> None:
+    files = nano()
+    files.update(zone(6, "off", "40000", ("passive", -274000), ("passive", 0)))
+    assert read_trips(lay(tmp_path, files)) == {"CPU-therm": 97.0, "GPU-therm": 98.0}
+
+
+def watched(tmp_path: Any, *changes: Dict[str, str]) -> Watch:
+    """A watch that read a Nano once for each of the changes."""
+    watch = Watch(lay(tmp_path, nano()))
+    for change in changes:
+        lay(tmp_path, change)
+        watch.sample()
+    return watch
+
+
+def test_the_watch_keeps_lowest_and_highest(tmp_path: Any) -> None:
+    slow = {GPU + "cur_freq": "307200000", ZONE % 2 + "temp": "52000"}
+    watch = watched(tmp_path, {}, slow, {GPU + "cur_freq": "921600000"})
+    assert watch.samples == 3 and watch.gpu_mhz == pytest.approx((307.2, 921.6))
+    assert watch.cpu_mhz == (1224.0, 1224.0) and watch.temperatures["GPU-therm"] == Range(31.5, 52.0)
+    assert watch.throttled is False and watch.reason == "GPU-therm stayed 46 C below its trip point of 98 C"
+
+
+def test_hot_and_slow_is_throttled(tmp_path: Any) -> None:
+    watch = watched(tmp_path, {ZONE % 2 + "temp": "98500"}, {ZONE % 2 + "temp": "60000"})
+    assert watch.throttled is True
+    assert watch.reason == (
+        "the GPU ran at 614 of 922 MHz while GPU-therm was at 98.5 C; it slows down from 98 C on"
+    )  # fmt: skip
+
+
+def test_hot_at_full_speed_is_not(tmp_path: Any) -> None:
+    cores = {"sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "1428000"}
+    watch = watched(tmp_path, dict(cores, **{GPU + "cur_freq": "921600000", ZONE % 1 + "temp": "97000"}))
+    assert watch.throttled is False and watch.reason == "CPU-therm was at its trip point of 97 C, but no clock fell"
+
+
+@pytest.mark.parametrize("name", ["GPU", "CPU"])
+def test_a_maximum_that_falls_is_throttled_at_any_temperature(tmp_path: Any, name: str) -> None:
+    cpu = {"sys/devices/system/cpu/cpu%d/cpufreq/scaling_max_freq" % core: "918000" for core in range(4)}
+    watch = watched(tmp_path, cpu if name == "CPU" else {GPU + "max_freq": "640000000"})
+    assert watch.throttled is True
+    assert watch.reason == "what the %s may run at fell from %s MHz" % (
+        (name, "1428 to 918") if name == "CPU" else (name, "922 to 640")
+    )
+
+
+def test_what_cannot_be_told_is_none(tmp_path: Any) -> None:
+    watch = Watch(str(tmp_path))
+    assert watch.throttled is None and watch.reason == "the measurement was over before anything was read"
+    watch.sample()
+    assert watch.throttled is None and watch.reason == "this machine tells no temperature" and watch.gpu_mhz is None
+    watch = Watch(lay(tmp_path, zone(0, "a", "50000")))
+    watch.sample()
+    assert watch.throttled is None and "tells no temperature at which it slows down" in watch.reason
+    watch = Watch(lay(tmp_path, zone(0, "a", "50000", ("passive", 90000))))
+    watch.sample()
+    assert watch.throttled is None and watch.reason == "this machine tells no clock"
+
+
+def test_the_watch_reads_in_a_thread_until_the_end(tmp_path: Any) -> None:
+    with Watch(lay(tmp_path, nano()), period=0.001) as watch:
+        end = time.monotonic() + 10
+        while watch.samples < 3 and time.monotonic() < end:
+            time.sleep(0.01)
+    count = watch.samples
+    time.sleep(0.02)
+    assert 3 <= count == watch.samples
