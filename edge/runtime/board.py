@@ -19,7 +19,7 @@ GPU_NAME = re.compile(r"(^|\.)gpu(-gpc-\d+|\.\d+)?$|\.g[abpv]\d+b$")
 BELIEVED = (-40.0, 150.0)
 #: A clock counts as below its maximum from this part of it downwards: kernels round.
 BELOW = 0.98
-#: Trip points at which the kernel slows the machine down; at "active" ones a fan starts, at "critical" ones it goes off.
+#: Trip points at which the kernel slows the machine down; at "active" ones a fan starts, at "critical" it goes off.
 SLOWING = ("passive", "hot")
 
 
