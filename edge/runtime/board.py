@@ -1,7 +1,8 @@
 """What this machine is and how it is doing: model, power mode, clocks, temperatures, memory; and a watch over them.
 
 Everything is read from files that the kernel, L4T and nvpmodel keep, without root and without starting a program. The
-paths are those that NVIDIA's developer guide and published logs of Jetsons show; the module was not tried on a board.
+paths are those of the kernel's documentation, of a Nano's device tree and of published logs of Jetsons; the module was
+not tried on a board.
 """
 
 import glob
@@ -127,16 +128,23 @@ def read_temperatures(root: str = "/") -> Dict[str, float]:
 
 
 def read_trips(root: str = "/") -> Dict[str, float]:
-    """Degrees C by the type of the zone, from which the kernel slows the machine down because of that zone: its lowest
-    trip point of type passive or hot. Zones without one are left out."""
+    """Degrees C by the type of the zone, from which the kernel slows CPU or GPU down because of that zone: its lowest
+    trip point of type passive or hot. Zones without one are left out.
+
+    A Nano has them at 97 (CPU-therm) and 97.5 (GPU-therm). It has another at 70 (PLL-therm) that only refreshes the
+    memory more often; a point whose every cooling device is the memory's does not count.
+    """
     found: Dict[str, float] = {}
     for folder in _zones(root):
         name = (_read(root, folder + "/type") or "").strip()
+        cooled_by = _cooling_devices(root, folder)
         for path in glob.glob(os.path.join(glob.escape(root), folder, "trip_point_*_temp")):
             point = os.path.basename(path)[: -len("_temp")]
             degrees = _number(root, folder, point + "_temp", 1e-3)
             kind = (_read(root, "%s/%s_type" % (folder, point)) or "").strip()
-            if name and kind in SLOWING and degrees is not None and 0 < degrees < BELIEVED[1]:
+            devices = cooled_by.get(point[len("trip_point_") :], [])
+            slows = kind in SLOWING and not (devices and all("dram" in device for device in devices))
+            if name and slows and degrees is not None and 0 < degrees < BELIEVED[1]:
                 found[name] = min(degrees, found.get(name, degrees))
     return found
 
@@ -147,16 +155,18 @@ class Watch:
 
     samples: readings so far. gpu_mhz, cpu_mhz: Range of the clocks, None where not told. temperatures: Range by zone.
     gpu_max_mhz, cpu_max_mhz: Range of what the clocks might have been, counting from before the measurement.
+    hot: the first zone that was at or above its trip point, "" if none was.
     """
 
     def __init__(self, root: str = "/", period: float = 0.25) -> None:
         """period: seconds between two readings of the thread. The first one comes after that time, under load."""
         self.samples = 0
+        self.hot = ""
         self.temperatures: Dict[str, Range] = {}
         self._root, self._period = root, period
         self._trips = read_trips(root)
         self._ranges: Dict[str, Range] = {}
-        self._hot: Optional[str] = None
+        self._slow: Optional[str] = None
         clocks = read_clocks(root)
         for name in ("gpu_max_mhz", "cpu_max_mhz"):
             self._widen(name, getattr(clocks, name))
@@ -181,7 +191,7 @@ class Watch:
         for name, value in temperatures.items():
             self.temperatures[name] = self.temperatures.get(name, Range(value, value)).and_(value)
         self.samples += 1
-        self._hot = self._hot or self._slowed(clocks, temperatures)
+        self._slow = self._slow or self._slowed(clocks, temperatures)
 
     @property
     def gpu_mhz(self) -> Optional[Range]:
@@ -207,8 +217,11 @@ class Watch:
         of the highest that was allowed since the watch began; or that allowed maximum itself fell, be it for heat,
         for want of current, or because somebody changed the power mode. False: neither happened, and a clock
         with its maximum and a zone with such a trip point could be read. None: that could not be read.
+
+        Not counted, for they are of type active: the limits of voltage that a Nano sets at 66 and 86 C (CPU) and 83 C
+        (GPU) and that may cost a step of the clock.
         """
-        if self._hot or self._fallen():
+        if self._slow or self._fallen():
             return True
         clocks = any(self._ranges.get(n + "_mhz") and self._ranges.get(n + "_max_mhz") for n in ("gpu", "cpu"))
         return False if clocks and self._trips.keys() & self.temperatures.keys() else None
@@ -217,15 +230,15 @@ class Watch:
     def reason(self) -> str:
         """Why :attr:`throttled` is what it is, in words."""
         if self.throttled:
-            return self._hot or self._fallen()
+            return self._slow or self._fallen()
         if self.throttled is False:
             near = min(
                 ((self._trips[name] - self.temperatures[name].high, name) for name in self._trips
                  if name in self.temperatures)
             )  # fmt: skip
             if near[0] <= 0:
-                return "%s was at its trip point of %.0f C, but no clock fell" % (near[1], self._trips[near[1]])
-            return "%s stayed %.0f C below its trip point of %.0f C" % (near[1], near[0], self._trips[near[1]])
+                return "%s was at its trip point of %.1f C, but no clock fell" % (near[1], self._trips[near[1]])
+            return "%s stayed %.0f C below its trip point of %.1f C" % (near[1], near[0], self._trips[near[1]])
         if not self.samples:
             return "the measurement was over before anything was read"
         if not self.temperatures:
@@ -244,10 +257,11 @@ class Watch:
 
     def _slowed(self, clocks: Clocks, temperatures: Dict[str, float]) -> Optional[str]:
         hot = [name for name, trip in sorted(self._trips.items()) if temperatures.get(name, -273.0) >= trip]
+        self.hot = self.hot or "".join(hot[:1])
         for name, now in (("GPU", clocks.gpu_mhz), ("CPU", clocks.cpu_mhz)):
             most = self._ranges.get(name.lower() + "_max_mhz")
             if hot and now is not None and most is not None and now < BELOW * most.high:
-                return "the %s ran at %.0f of %.0f MHz while %s was at %.1f C; it slows down from %.0f C on" % (
+                return "the %s ran at %.0f of %.0f MHz while %s was at %.1f C; it slows down from %.1f C on" % (
                     name, now, most.high, hot[0], temperatures[hot[0]], self._trips[hot[0]],
                 )  # fmt: skip
         return None
@@ -277,6 +291,16 @@ def _number(root: str, folder: str, name: str, scale: float) -> Optional[float]:
 def _zones(root: str) -> List[str]:
     folders = glob.glob(os.path.join(glob.escape(root), "sys/class/thermal/thermal_zone*"))
     return sorted("sys/class/thermal/" + os.path.basename(folder) for folder in folders)
+
+
+def _cooling_devices(root: str, folder: str) -> Dict[str, List[str]]:
+    """Types of a zone's cooling devices by the number of the trip point that they are bound to."""
+    found: Dict[str, List[str]] = {}
+    for path in glob.glob(os.path.join(glob.escape(root), folder, "cdev*_trip_point")):
+        device = os.path.basename(path)[: -len("_trip_point")]
+        number = (_read(root, "%s/%s_trip_point" % (folder, device)) or "").strip()
+        found.setdefault(number, []).append((_read(root, "%s/%s/type" % (folder, device)) or "").strip().lower())
+    return found
 
 
 def _gpu_folder(root: str) -> Optional[str]:

@@ -42,11 +42,16 @@ def nano(**changes: str) -> Dict[str, str]:
     for core, khz in enumerate((102000, 1224000, 1479000, 918000)):  # core 2 is off: its file does not count
         files["sys/devices/system/cpu/cpu%d/cpufreq/scaling_cur_freq" % core] = "%d\n" % khz
         files["sys/devices/system/cpu/cpu%d/cpufreq/scaling_max_freq" % core] = "1428000\n"
-    files.update(zone(0, "AO-therm", "41500", ("active", 20000), ("critical", 110000)))
-    files.update(zone(1, "CPU-therm", "34000", ("hot", 98500), ("passive", 97000), ("critical", 102500)))
-    files.update(zone(2, "GPU-therm", "31500", ("passive", 98000)))
-    files.update(zone(3, "PMIC-Die", "100000"))
-    files.update(zone(4, "thermal-fan-est", "33000", ("active", 30000)))
+    # The trip points are those of the device tree of L4T 32.4.
+    files.update(zone(0, "AO-therm", "41500", ("critical", 110000), ("active", -25000), ("active", 15000)))
+    cpu = (("active", 66000), ("active", 86000), ("critical", 102000), ("hot", 100500), ("passive", 97000))
+    files.update(zone(1, "CPU-therm", "34000", *cpu))
+    files.update(zone(2, "GPU-therm", "31500", ("critical", 102500), ("hot", 101000), ("passive", 97500)))
+    files.update(zone(3, "PLL-therm", "32500", ("passive", 70000)))
+    files.update({ZONE % 3 + "cdev0/type": "tegra-dram\n", ZONE % 3 + "cdev0_trip_point": "0\n"})
+    files.update({ZONE % 2 + "cdev0/type": "gpu-balanced\n", ZONE % 2 + "cdev0_trip_point": "2\n"})
+    files.update(zone(4, "PMIC-Die", "100000", ("active", 120000)))
+    files.update(zone(5, "thermal-fan-est", "33000", ("active", 30000)))
     files.update(changes)
     return files
 
@@ -65,7 +70,8 @@ def test_a_nano(tmp_path: Any) -> None:
     assert board.model == "NVIDIA Jetson Nano Developer Kit" and board.l4t == "32.7.1" and board.power_mode == "MAXN"
     clocks = (board.gpu_mhz, board.gpu_max_mhz, board.cpu_mhz, board.cpu_max_mhz)
     assert clocks == pytest.approx((614.4, 921.6, 1224.0, 1428.0)) and board.cores == 3
-    assert board.temperatures == {"AO-therm": 41.5, "CPU-therm": 34.0, "GPU-therm": 31.5, "thermal-fan-est": 33.0}
+    zones = {"AO-therm": 41.5, "CPU-therm": 34.0, "GPU-therm": 31.5, "PLL-therm": 32.5, "thermal-fan-est": 33.0}
+    assert board.temperatures == zones
     assert board.hottest == ("AO-therm", 41.5)
     assert (board.memory_total_mib, board.memory_free_mib) == (3964, 2400)
     assert (board.swap_total_mib, board.swap_free_mib, board.zram) == (1982, 1982, True)
@@ -117,8 +123,17 @@ def test_nonsense_temperatures_are_left_out_and_of_two_zones_the_hotter_counts(t
 
 def test_trip_points_are_those_that_slow_down(tmp_path: Any) -> None:
     files = nano()
-    files.update(zone(6, "off", "40000", ("passive", -274000), ("passive", 0)))
-    assert read_trips(lay(tmp_path, files)) == {"CPU-therm": 97.0, "GPU-therm": 98.0}
+    files.update(zone(7, "off", "40000", ("passive", -274000), ("passive", 0)))
+    assert read_trips(lay(tmp_path, files)) == {"CPU-therm": 97.0, "GPU-therm": 97.5}
+
+
+def test_the_memory_s_trip_point_does_not_throttle_and_another_device_at_it_would(tmp_path: Any) -> None:
+    warm = {ZONE % 3 + "temp": "75000"}
+    assert watched(tmp_path, warm).throttled is False
+    lay(tmp_path, {ZONE % 3 + "cdev1/type": "cpu-balanced", ZONE % 3 + "cdev1_trip_point": "0"})
+    watch = Watch(str(tmp_path))
+    watch.sample()
+    assert watch.throttled is True and watch.hot == "PLL-therm"
 
 
 def watched(tmp_path: Any, *changes: Dict[str, str]) -> Watch:
@@ -135,28 +150,28 @@ def test_the_watch_keeps_lowest_and_highest(tmp_path: Any) -> None:
     watch = watched(tmp_path, {}, slow, {GPU + "cur_freq": "921600000"})
     assert watch.samples == 3 and watch.gpu_mhz == pytest.approx((307.2, 921.6))
     assert watch.cpu_mhz == (1224.0, 1224.0) and watch.temperatures["GPU-therm"] == Range(31.5, 52.0)
-    assert watch.throttled is False and watch.reason == "GPU-therm stayed 46 C below its trip point of 98 C"
+    assert watch.throttled is False and watch.reason == "GPU-therm stayed 46 C below its trip point of 97.5 C"
 
 
 def test_hot_and_slow_is_throttled(tmp_path: Any) -> None:
     watch = watched(tmp_path, {ZONE % 2 + "temp": "98500"}, {ZONE % 2 + "temp": "60000"})
-    assert watch.throttled is True
+    assert watch.throttled is True and watch.hot == "GPU-therm"
     assert watch.reason == (
-        "the GPU ran at 614 of 922 MHz while GPU-therm was at 98.5 C; it slows down from 98 C on"
+        "the GPU ran at 614 of 922 MHz while GPU-therm was at 98.5 C; it slows down from 97.5 C on"
     )  # fmt: skip
 
 
 def test_hot_at_full_speed_is_not(tmp_path: Any) -> None:
     cores = {"sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "1428000"}
     watch = watched(tmp_path, dict(cores, **{GPU + "cur_freq": "921600000", ZONE % 1 + "temp": "97000"}))
-    assert watch.throttled is False and watch.reason == "CPU-therm was at its trip point of 97 C, but no clock fell"
+    assert watch.throttled is False and watch.reason == "CPU-therm was at its trip point of 97.0 C, but no clock fell"
 
 
 @pytest.mark.parametrize("name", ["GPU", "CPU"])
 def test_a_maximum_that_falls_is_throttled_at_any_temperature(tmp_path: Any, name: str) -> None:
     cpu = {"sys/devices/system/cpu/cpu%d/cpufreq/scaling_max_freq" % core: "918000" for core in range(4)}
     watch = watched(tmp_path, cpu if name == "CPU" else {GPU + "max_freq": "640000000"})
-    assert watch.throttled is True
+    assert watch.throttled is True and watch.hot == ""
     assert watch.reason == "what the %s may run at fell from %s MHz" % (
         (name, "1428 to 918") if name == "CPU" else (name, "922 to 640")
     )
