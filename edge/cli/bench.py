@@ -16,6 +16,7 @@ from edge.errors import SettingsError
 #: As fast as it is asked, so that the source does not limit the rate.
 DEFAULT_SOURCE = "synthetic://car?seed=0&fps=0"
 CLIENTS = (1, 8)
+REPORT_FILE = "carcloud-report.json"
 #: What a stage's line adds.
 NOTES = {
     "capture": "   waiting for the source", "find": "   a few times a second",
@@ -32,6 +33,7 @@ EPILOG = """examples:
   carcloud bench --source file://drive.mp4?pace=0 --frames 200
   carcloud bench --source v4l2:///dev/video0      a camera's own rate limits the result
   carcloud bench --json > this-machine.json
+  carcloud bench --report --frames 3000           with the board's clocks and temperatures, a paragraph to send us
 """
 
 
@@ -47,6 +49,11 @@ def register(subparsers: Any) -> None:
         help="seconds to pull with each number of clients, 0 to leave that out (default: 3)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument(
+        "--report", nargs="?", const=REPORT_FILE, metavar="FILE",
+        help="also measure each network alone, watch clocks and temperatures, compare with the estimates for a Jetson "
+        "Nano, write all of it to FILE (default: %s) and print a paragraph to paste into an issue" % REPORT_FILE,
+    )  # fmt: skip
     settings.add_arguments(parser, ("source", "bundle", "backend", "threads", "max_points", "box", "find", "average"))
     parser.set_defaults(run=run)
 
@@ -60,8 +67,22 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if not 1 <= options.frames <= 100000 or not 0 <= options.seconds <= 3600:
         raise SettingsError("--frames must be from 1 to 100000 and --seconds from 0 to 3600")
+    if options.report is not None:
+        return write_report(chosen, options)
     figures = measure(chosen, options.frames, options.seconds)
     print(json.dumps(figures, indent=1) if options.json else "\n".join(table(figures)))
+    return 0
+
+
+def write_report(chosen: settings.Settings, options: argparse.Namespace) -> int:
+    """Measure, write the report and print its paragraph, or all of it with --json."""
+    from edge.cli import report
+
+    report.check_file(options.report)
+    made = report.make_report(chosen, options.frames, options.seconds)
+    report.write_file(options.report, made)
+    print(json.dumps(made, indent=1) if options.json else made["text"])
+    print("all figures are in %s" % options.report, file=sys.stderr)
     return 0
 
 
@@ -155,6 +176,17 @@ def table(figures: Dict[str, Any]) -> List[str]:
 
 def machine() -> str:
     """This machine in one line: processor, cores this process may use, system, Python."""
+    version = "Python %d.%d" % sys.version_info[:2]
+    return "%s, %d cores, %s, %s" % (processor(), usable_cores(), platform.system(), version)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """A board's name, or that of the processor."""
     name = platform.processor() or platform.machine()
     for path, key in (("/proc/device-tree/model", ""), ("/proc/cpuinfo", "model name")):
         try:
@@ -165,8 +197,7 @@ def machine() -> str:
         if found:
             name = found[0].partition(":")[2].strip() if key else found[0].strip("\0\n ")
             break
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return "%s, %d cores, %s, Python %d.%d" % (name, cores, platform.system(), sys.version_info[0], sys.version_info[1])
+    return name
 
 
 def _count(value: Any) -> str:

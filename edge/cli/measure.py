@@ -1,4 +1,4 @@
-"""The measurements behind ``carcloud bench``: stages, pull latency, and a reference to compare machines by."""
+"""The measurements behind ``carcloud bench``: stages, networks alone, pull latency, and a reference for machines."""
 
 import os
 import threading
@@ -8,7 +8,9 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from edge.bundle import Graph
 from edge.errors import CarcloudError, NoCarError
+from edge.runtime.backends import Backend
 from edge.runtime.capture import NewestFrame
 from edge.runtime.finder import Finder
 from edge.runtime.following import Follower
@@ -108,6 +110,20 @@ def stage(values: List[float]) -> Stage:
     return Stage(float(np.median(values)), float(np.percentile(values, 90)))
 
 
+def measure_network(backend: Backend, graph: Graph, runs: int) -> Stage:
+    """Milliseconds of one network alone, in its backend and on noise, in ``runs`` runs after the warm-up.
+
+    Copies between host and device count: the pipeline has them too. Raises BackendError from the network.
+    """
+    noise = np.random.RandomState(0).standard_normal(graph.input_shape).astype(np.float32)
+    times = []
+    for _ in range(WARM_UP + runs):
+        start = time.perf_counter()
+        backend.run({graph.input_name: noise})
+        times.append((time.perf_counter() - start) * 1e3)
+    return stage(times[WARM_UP:])
+
+
 def measure_pipeline(
     uri: str, reconstructor: Reconstructor, where: Where, frames: int, on_frame: Callable[[int], None]
 ) -> PipelineFigures:
@@ -163,6 +179,38 @@ def resident() -> float:
             return int(handle.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2.0**20
     except (OSError, ValueError, IndexError, AttributeError):  # no such file, or no sysconf
         return float("nan")
+
+
+class OtherProcesses:
+    """How much of the processor others than this process use, from when it is made."""
+
+    def __init__(self, stat: str = "/proc/stat") -> None:
+        self._stat = stat
+        self._start, self._busy, self._own = time.monotonic(), busy_seconds(stat), own_seconds()
+
+    def cores(self) -> Optional[float]:
+        """So many cores on average; on a virtual machine those that it was denied count too. None where not told."""
+        now, own = busy_seconds(self._stat), own_seconds() - self._own
+        # Some sandboxes tell zeros: nobody uses less than this process alone. Its ticks are of 10 ms.
+        if now is None or self._busy is None or now - self._busy < 0.8 * own - 0.1:
+            return None
+        return max(0.0, now - self._busy - own) / max(time.monotonic() - self._start, 1e-9)
+
+
+def busy_seconds(stat: str = "/proc/stat") -> Optional[float]:
+    """Seconds that the cores have worked since the machine started, summed; None where not told (not Linux)."""
+    try:
+        with open(stat, encoding="ascii") as handle:
+            ticks = [int(word) for word in handle.readline().split()[1:9]]
+        # user, nice, system, idle, iowait, irq, softirq, steal
+        return (sum(ticks) - ticks[3] - ticks[4]) / float(os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+
+
+def own_seconds() -> float:
+    """Seconds that the cores have worked for this process."""
+    return sum(os.times()[:2])
 
 
 def measure_pulls(

@@ -1,16 +1,17 @@
 """carcloud bench on the tiny bundle: every figure is there and plausible."""
 
 import json
-from typing import Any
+from typing import Any, List
 
 import cv2
+import numpy as np
 import pytest
 
-from edge.bundle import load_bundle
-from edge.cli import main
+from edge.bundle import Graph, load_bundle
+from edge.cli import main, measure
 from edge.cli.measure import Repeated, Where, measure_pulls, stage
 from edge.errors import CarcloudError
-from edge.runtime.backends import open_backend
+from edge.runtime.backends import Backend, open_backend
 from edge.runtime.reconstructor import Reconstructor
 from edge.runtime.sources import open_source
 from tests.edge.helpers import FINDING_BUNDLE, POSED_BUNDLE, TINY_BUNDLE, red_cars, write_clip, write_picture
@@ -102,3 +103,48 @@ def test_no_cloud_in_the_given_time_is_said(tmp_path: Any) -> None:
 def test_stage_is_median_and_ninetieth_percentile() -> None:
     assert stage([float(value) for value in range(11)]) == (5.0, 9.0)
     assert stage([]).median != stage([]).median
+
+
+class SlowAtFirst(Backend):
+    """Takes ten seconds of a pretended clock in the warm-up, two milliseconds then."""
+
+    def __init__(self) -> None:
+        self.clock = 0.0
+        self.shapes: List[Any] = []
+
+    def run(self, inputs: Any) -> Any:
+        self.shapes.append({name: (value.shape, value.dtype) for name, value in inputs.items()})
+        self.clock += 10.0 if len(self.shapes) <= measure.WARM_UP else 0.002
+        return {}
+
+
+def test_a_network_alone_is_timed_after_its_warm_up(monkeypatch: Any) -> None:
+    backend = SlowAtFirst()
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: backend.clock)
+    found = measure.measure_network(backend, Graph("x.onnx", "image", (1, 3, 8, 8), {}), 7)
+    assert found == pytest.approx((2.0, 2.0)) and len(backend.shapes) == measure.WARM_UP + 7
+    assert backend.shapes[0] == {"image": ((1, 3, 8, 8), np.float32)}
+
+
+@pytest.mark.parametrize(
+    "later, cores",
+    [("9000 0 600 9 9 0 0 250", 0.75), ("9000 0 100 9 9 0 0 0", 0.0), ("9000 0 0 9 9 0 0 0", None)],
+)
+def test_what_other_processes_use(tmp_path: Any, monkeypatch: Any, later: Any, cores: Any) -> None:
+    """In ten seconds; this process used one, at 100 ticks a second."""
+    now = {"time": 0.0, "own": 0.0}
+    monkeypatch.setattr(measure.time, "monotonic", lambda: now["time"])
+    monkeypatch.setattr(measure, "own_seconds", lambda: now["own"])
+    monkeypatch.setattr(measure.os, "sysconf", lambda name: 100)
+    path = tmp_path / "stat"
+    path.write_text("cpu  9000 0 0 7 7 0 0 0 0 0\ncpu0 1\n")
+    others = measure.OtherProcesses(str(path))
+    path.write_text("cpu  %s 0 0\n" % later)  # in the last case not even this process's time shows
+    now.update(time=10.0, own=1.0)
+    assert others.cores() == (None if cores is None else pytest.approx(cores))
+
+
+def test_a_system_without_such_a_file_does_not_tell(tmp_path: Any) -> None:
+    assert measure.busy_seconds(str(tmp_path / "none")) is None
+    assert measure.OtherProcesses(str(tmp_path / "none")).cores() is None
+    assert measure.own_seconds() > 0
