@@ -1,0 +1,11 @@
+"""Stands in for the Python module of TensorRT 8.2, JetPack 4.6.1 to 4.6.6; see ../core/fakegpu/__init__.py."""
+
+import os
+import sys
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "core"))
+
+from fakegpu.module import fill  # noqa: E402
+
+fill(globals(), "8.2.1.8")
+del fill, os, sys

@@ -1,0 +1,11 @@
+"""Stands in for the Python module of TensorRT 8.4, JetPack 5.0.2; see ../core/fakegpu/__init__.py."""
+
+import os
+import sys
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "core"))
+
+from fakegpu.module import fill  # noqa: E402
+
+fill(globals(), "8.4.1.5")
+del fill, os, sys
