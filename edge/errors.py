@@ -61,3 +61,9 @@ class NoCarError(CarcloudError):
     """A picture in which nothing is taken for a car, or fewer cars than the one that was asked for."""
 
     exit_code = 9
+
+
+class EngineError(CarcloudError):
+    """A TensorRT engine that is not there, does not fit, or cannot be built."""
+
+    exit_code = 10

@@ -27,6 +27,9 @@ class Settings(NamedTuple):
     source: Optional[str] = None
     backend: str = "auto"
     threads: int = 0
+    precision: str = "auto"
+    engines: Optional[str] = None
+    build: bool = True
     max_points: int = 16384
     box: Optional[Tuple[float, float, float, float]] = None
     find: bool = True
@@ -56,8 +59,15 @@ FIELDS: Dict[str, Field] = {
     "source": Field(
         "text or null", "where pictures come from: clip, picture, folder, or a URI such as csi://0", "SOURCE"
     ),
-    "backend": Field("text", "what runs the network: auto or ort (ONNX Runtime)", "NAME"),
+    "backend": Field(
+        "text", "what runs the networks: auto, trt (TensorRT), ort (ONNX Runtime on the CPU), ort-cuda, ort-trt", "NAME"
+    ),
     "threads": Field("whole", "CPU threads of the network, 0 for one per core", "N", 0, 256),
+    "precision": Field("text", "what the network computes in: auto, fp32, fp16 or int8", "NAME"),
+    "engines": Field(
+        "text or null", "folder of TensorRT engines (default: carcloud/engines in the user's cache)", "DIR"
+    ),
+    "build": Field("flag", "build TensorRT engines that are missing while the server serves"),
     "max_points": Field("whole", "largest cloud, in points; 0 for no limit", "N", 0, 1000000),
     "box": Field("box", "where the car is, in pixels; without it the car is looked for", "X,Y,W,H"),
     "find": Field("flag", "look for the car; without it, and without --box, it is taken to fill the picture"),

@@ -1,4 +1,4 @@
-"""``python -m export bundle|finder|silhouette|figures|estimate``: runs to a bundle, and what a Nano needs for it."""
+"""``python -m export bundle|finder|silhouette|figures|estimate|lint``: runs to a bundle, and what suits it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from edge.bundle import DEFAULT, read_manifest
 from edge.errors import CarcloudError, DataError
+from edge.targets import TARGETS, find_target
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,6 +49,13 @@ def _parser() -> argparse.ArgumentParser:
         "--run", dest="run_folder", type=Path, default=Path("runs/silhouette"), help="its run folder"
     )
     silhouette.set_defaults(run=run_silhouette)
+    golden = commands.add_parser(
+        "golden", help="golden outputs of a bundle's finder and silhouette network",
+        description="Store what finder and silhouette network give for frames of the demo clip, which engines of them "
+        "are checked with on the device. The commands finder and silhouette do it by themselves.",
+    )  # fmt: skip
+    golden.add_argument("bundle", type=Path, help="bundle folder to complete")
+    golden.set_defaults(run=run_golden)
     figures = commands.add_parser("figures", help="record CarPC-1 figures in a bundle's manifest")
     figures.add_argument("bundle", type=Path)
     figures.add_argument("results", type=Path, help="results.json of: python -m training benchmark")
@@ -59,6 +67,14 @@ def _parser() -> argparse.ArgumentParser:
     guess.add_argument("--layers", action="store_true", help="print the time of every layer")
     guess.add_argument("--check", action="store_true", help="compare with networks whose times are published")
     guess.set_defaults(run=run_estimate)
+    lint = commands.add_parser(
+        "lint", help="will a network build on every target", description="The rules and their sources: docs/lint.md."
+    )
+    lint.add_argument("path", type=Path, metavar="BUNDLE_OR_ONNX", help="bundle's folder or name, or .onnx file")
+    lint.add_argument(
+        "--target", action="append", metavar="NAME", help=f"{', '.join(TARGETS)}; may be repeated (default: all)"
+    )
+    lint.set_defaults(run=run_lint)
     return parser
 
 
@@ -87,8 +103,12 @@ def run_bundle(options: argparse.Namespace) -> int:
 def run_finder(options: argparse.Namespace) -> int:
     """Put the detector in and print what it is."""
     from export.finder import FILE, write_finder
+    from export.golden import write_golden
+    from export.guests import GOLDEN
 
     written = write_finder(options.bundle, options.package)
+    if written or GOLDEN not in read_manifest(str(options.bundle))["finder"]:
+        write_golden(options.bundle, "finder")
     manifest = read_manifest(str(options.bundle))
     finder = manifest["finder"]
     print(_put(options.bundle / FILE, manifest, written))
@@ -101,9 +121,13 @@ def run_finder(options: argparse.Namespace) -> int:
 
 def run_silhouette(options: argparse.Namespace) -> int:
     """Put the silhouette network in and print what it is."""
+    from export.golden import write_golden
+    from export.guests import GOLDEN
     from export.silhouette import FILE, write_silhouette
 
     written = write_silhouette(options.bundle, options.run_folder)
+    if written or GOLDEN not in read_manifest(str(options.bundle))["silhouette"]:
+        write_golden(options.bundle, "silhouette")
     manifest = read_manifest(str(options.bundle))
     network = manifest["silhouette"]
     print(_put(options.bundle / FILE, manifest, written))
@@ -119,6 +143,19 @@ def _put(path: Path, manifest: dict[str, Any], written: bool) -> str:
     entry = manifest["files"][path.name]
     what = "written" if written else "as it was, nothing written"
     return f"{path}: {entry['bytes'] / 1e6:.1f} MB, sha256 {entry['sha256'][:16]}..., {what}"
+
+
+def run_golden(options: argparse.Namespace) -> int:
+    """Store golden outputs of the networks beside the reconstructor that there are."""
+    from export.golden import write_golden
+
+    sections = [name for name in ("finder", "silhouette") if name in read_manifest(str(options.bundle))]
+    for section in sections:
+        write_golden(options.bundle, section)
+        print(f"{options.bundle}: golden outputs of the {section} written")
+    if not sections:
+        raise DataError(f"{options.bundle} has neither finder nor silhouette; there is nothing to store")
+    return 0
 
 
 def run_figures(options: argparse.Namespace) -> int:
@@ -158,6 +195,21 @@ def run_estimate(options: argparse.Namespace) -> int:
         print(f"outside {RATIO[0]} to {RATIO[1]}: {', '.join(outside) or 'none'}")
         return 1 if outside else 0
     return 0
+
+
+def run_lint(options: argparse.Namespace) -> int:
+    """Print every finding, then a verdict for each file and target; 1 where there is an error."""
+    from export.lint import lint
+
+    verdicts = lint(options.path, [find_target(name).name for name in options.target or TARGETS])
+    for verdict in verdicts:
+        for finding in verdict.findings:
+            print(f"{finding.level}: {finding.file}: {finding.sentence}")
+    for verdict in verdicts:
+        errors = len(verdict.errors)
+        said = f"refused, {errors} errors" if errors else "passes"
+        print(f"{verdict.target}: {verdict.file}: {said}, {len(verdict.findings) - errors} warnings")
+    return 1 if any(verdict.errors for verdict in verdicts) else 0
 
 
 def _spoken(entry: dict[str, float]) -> str:

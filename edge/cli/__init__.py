@@ -11,11 +11,12 @@ import edge
 from edge.errors import CarcloudError
 
 #: A command's module is named like it, has ``register(subparsers)`` and sets ``run``, a function of the options.
-COMMANDS = ("edge.cli.serve", "edge.cli.reconstruct", "edge.cli.bench", "edge.cli.doctor")
+COMMANDS = ("edge.cli.serve", "edge.cli.reconstruct", "edge.cli.build", "edge.cli.bench", "edge.cli.doctor")
 
 EPILOG = """examples:
   carcloud serve                          the demo clip, live on http://127.0.0.1:8000/
   carcloud reconstruct photos/ --out clouds/
+  carcloud build                          TensorRT engines for this machine
   carcloud bench                          how fast this machine is
   carcloud doctor                         what is missing, and the command that mends it
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from typing import Callable, List, NamedTuple, Tuple
 
 from edge.errors import CarcloudError
@@ -109,12 +110,13 @@ def check_bundle(chosen: Settings) -> Check:
 def check_golden(chosen: Settings) -> Check:
     """The network gives here what it gave when it was exported."""
     from edge.bundle import load_bundle
+    from edge.cli.finding import enter_backend
     from edge.runtime import golden
-    from edge.runtime.backends import open_backend
 
     bundle = load_bundle(chosen.bundle, verify=False)
-    with open_backend(bundle, chosen.backend, chosen.threads) as backend:
-        report = golden.check_golden(bundle, backend)
+    with ExitStack() as stack:
+        backend = enter_backend(stack, bundle, chosen)
+        report = golden.check_golden(bundle, backend, backend.precision)
     text = "%s: %d samples; %s" % (backend.detail, report.samples, report.worst.text)
     if report.good:
         return Check("golden", OK, text)
@@ -127,19 +129,20 @@ def check_finding(chosen: Settings) -> Check:
     import numpy as np
 
     from edge.bundle import load_bundle
+    from edge.cli.finding import how
     from edge.runtime.finder import open_finder
     from edge.runtime.silhouette import open_silhouette
 
     bundle, grey = load_bundle(chosen.bundle, verify=False), np.full((480, 640, 3), 128, np.uint8)
     square = (80, 0, 480)
-    finder = open_finder(bundle, chosen.backend, chosen.threads)
+    finder = open_finder(bundle, *how(chosen))
     if finder is None:
         return Check("finding", OK, "no finder in the bundle: give --box, or let the car fill the picture")
     with finder:
         if finder.find(grey) or finder.find(grey):  # the first look takes longer
             return Check("finding", ERROR, "the finder sees a car on a plain grey picture", AGAIN)
         text = "finder %.0f ms" % finder.milliseconds
-    silhouette = open_silhouette(bundle, chosen.backend, chosen.threads)
+    silhouette = open_silhouette(bundle, *how(chosen))
     if silhouette is None:
         return Check("finding", OK, text + ", no silhouette in the bundle")
     with silhouette:

@@ -28,7 +28,7 @@ def register(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the checks as JSON")
-    settings.add_arguments(parser, ("bundle", "backend", "threads", "host", "port"))
+    settings.add_arguments(parser, ("bundle", "backend", "threads", "precision", "engines", "host", "port"))
     parser.set_defaults(run=run)
 
 

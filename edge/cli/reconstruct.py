@@ -65,7 +65,8 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--masks", action="store_true", help="also write NAME.mask.png: which pixels of the photo show the car"
     )
-    settings.add_arguments(parser, ("bundle", "backend", "threads", "max_points", "box", "find"))
+    names = ("bundle", "backend", "threads", "precision", "engines", "max_points", "box", "find")
+    settings.add_arguments(parser, names)
     parser.set_defaults(run=run)
 
 
@@ -80,8 +81,7 @@ def run(options: argparse.Namespace) -> int:
     if options.car < 1:
         raise SettingsError("--car is %d; the most prominent car is 1, the next one 2" % options.car)
     from edge.bundle import load_bundle
-    from edge.cli.finding import enter_finder, enter_silhouette
-    from edge.runtime.backends import open_backend
+    from edge.cli.finding import enter_backend, enter_finder, enter_silhouette
     from edge.runtime.pipeline import stop_on_signals
     from edge.runtime.reconstructor import Reconstructor
 
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     jobs = find_jobs(options.input, options.format)
     bundle = load_bundle(chosen.bundle)
     with ExitStack() as stack:
-        backend = stack.enter_context(open_backend(bundle, chosen.backend, chosen.threads))
+        backend = enter_backend(stack, bundle, chosen)
         finder = enter_finder(stack, bundle, chosen)
         if finder is None and options.car > 1:
             raise SettingsError("--car %d needs a bundle with a finder, and neither --box nor --no-find" % options.car)

@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 import edge
 from edge import bundle as bundles
-from edge.cli.finding import enter_finder, enter_silhouette
+from edge.cli.background import BackgroundBuild
+from edge.cli.finding import enter_backend, enter_finder, enter_silhouette
 from edge.cli.progress import Progress
 from edge.client.check import run_check
 from edge.client.pull import PullClient
 from edge.errors import CarcloudError, SourceError
-from edge.runtime.backends import open_backend
 from edge.runtime.capture import NewestFrame
 from edge.runtime.following import Follower
 from edge.runtime.pipeline import Pipeline, stop_on_signals
@@ -65,7 +65,9 @@ def run(options: argparse.Namespace) -> int:
     check_bind(settings.host, token, settings.no_auth)
     hub = Hub(settings.max_clients, settings.jpeg_quality)
     bundle = bundles.load_bundle(settings.bundle)
-    with stop_on_signals() as stop, Stream(hub, bundle, uri, settings, stop) as stream:
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        stream = stack.enter_context(Stream(hub, bundle, uri, settings, stop))
         app = create_app(hub, ServerSettings(
             settings.host, token, settings.no_auth, settings.allow_hosts, settings.camera_preview,
             stream.source.uri, bundle.name), stream.follower.follow if stream.follower else None)
@@ -74,6 +76,9 @@ def run(options: argparse.Namespace) -> int:
             server.start()
             _announce(server, stream, bundle, settings, token, fresh)
             stream.start()
+            building = BackgroundBuild(stream.backends if settings.build else (), bundle.path, settings)
+            stack.callback(building.close)
+            building.start()
             if options.check is not None:
                 progress = Progress(options.check, "check")
                 client = PullClient(server.url, token)
@@ -152,7 +157,7 @@ class Stream:
     """Source, network, capture and pipeline in threads; what becomes of them is told to the hub in words.
 
     Opens source and network at once (raises SourceError, BackendError); give them back with ``with``.
-    failure: the error that ended the stream, or None.
+    failure: the error that ended the stream, or None. backends: of all its networks.
     """
 
     def __init__(
@@ -167,13 +172,14 @@ class Stream:
         self.source = open_source(uri)
         self._backends = ExitStack()
         try:
-            self.backend = self._backends.enter_context(open_backend(bundle, settings.backend, settings.threads))
+            self.backend = enter_backend(self._backends, bundle, settings)
             finder = enter_finder(self._backends, bundle, settings)
             silhouette = enter_silhouette(self._backends, bundle, settings)
         except CarcloudError:
             self._backends.close()
             self.source.close()
             raise
+        self.backends = [self.backend] + [part.backend for part in (finder, silhouette) if part is not None]
         self.follower = None if finder is None else Follower(finder)
         self._reconstructor = Reconstructor(bundle, self.backend, settings.max_points, silhouette=silhouette)
 

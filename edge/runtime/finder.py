@@ -29,11 +29,13 @@ class Detection(NamedTuple):
     score: float
 
 
-def open_finder(bundle: Bundle, backend: str = "auto", threads: int = 0) -> Optional["Finder"]:
+def open_finder(
+    bundle: Bundle, backend: str = "auto", threads: int = 0, precision: str = "auto", engines: Optional[str] = None
+) -> Optional["Finder"]:
     """The bundle's finder in a backend of its own, None for a bundle without one. Raises BackendError."""
     if bundle.finder is None:
         return None
-    return Finder(bundle.finder, open_backend(bundle, backend, threads, bundle.finder.graph))
+    return Finder(bundle.finder, open_backend(bundle, backend, threads, bundle.finder.graph, precision, engines))
 
 
 class Finder:
@@ -47,16 +49,16 @@ class Finder:
         self.threshold = threshold
         self.milliseconds = 0.0
         self.faint: List[Detection] = []
-        self._spec, self._backend = spec, backend
+        self._spec, self.backend = spec, backend
         self._anchors = make_anchors(spec.anchors)
         self._code = np.asarray(spec.anchors["code_scales"], np.float32)
-        self._input = np.empty(spec.graph.input_shape, np.float32)
+        self._input = backend.buffer(spec.graph.input_shape)
 
     def __enter__(self) -> "Finder":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._backend.close()
+        self.backend.close()
 
     def find(self, image_bgr: np.ndarray) -> List[Detection]:
         """Cars in a picture (H, W, 3) uint8, the likeliest first. Raises BackendError.
@@ -67,7 +69,7 @@ class Finder:
         size = self._input.shape[2]
         small = cv2.resize(image_bgr, (size, size), interpolation=cv2.INTER_AREA)
         normalise(small, self._spec.mean, self._spec.std, self._input[0])
-        outputs = self._backend.run({self._spec.graph.input_name: self._input})
+        outputs = self.backend.run({self._spec.graph.input_name: self._input})
         check_finite(outputs)
         found = self._cars(outputs["boxes"][0], outputs["scores"][0], image_bgr.shape[1], image_bgr.shape[0])
         self.faint = [one for one in found if one.score < self.threshold]

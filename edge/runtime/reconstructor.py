@@ -77,7 +77,7 @@ class Reconstructor:
         self.max_points = max_points
         self.colour = colour
         self.silhouette = silhouette
-        self._input = np.empty((1, 3, bundle.input_size, bundle.input_size), np.float32)
+        self._input = backend.buffer((1, 3, bundle.input_size, bundle.input_size))
         #: Whether both networks see the same crop, which then is made once.
         self._shared = silhouette is not None and silhouette.takes(self._input.shape, bundle.mean, bundle.std)
 

@@ -16,11 +16,14 @@ from edge.runtime.reconstructor import crop_square, normalise
 Square = Tuple[int, int, int]
 
 
-def open_silhouette(bundle: Bundle, backend: str = "auto", threads: int = 0) -> Optional["Silhouette"]:
+def open_silhouette(
+    bundle: Bundle, backend: str = "auto", threads: int = 0, precision: str = "auto", engines: Optional[str] = None
+) -> Optional["Silhouette"]:
     """The bundle's silhouette network in a backend of its own, None for a bundle without one. Raises BackendError."""
     if bundle.silhouette is None:
         return None
-    return Silhouette(bundle.silhouette, open_backend(bundle, backend, threads, bundle.silhouette.graph))
+    graph = bundle.silhouette.graph
+    return Silhouette(bundle.silhouette, open_backend(bundle, backend, threads, graph, precision, engines))
 
 
 class Silhouette:
@@ -32,14 +35,14 @@ class Silhouette:
     def __init__(self, spec: SilhouetteSpec, backend: Backend) -> None:
         self.threshold = spec.threshold
         self.milliseconds = 0.0
-        self._spec, self._backend = spec, backend
-        self._input = np.empty(spec.graph.input_shape, np.float32)
+        self._spec, self.backend = spec, backend
+        self._input = backend.buffer(spec.graph.input_shape)
 
     def __enter__(self) -> "Silhouette":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._backend.close()
+        self.backend.close()
 
     @property
     def size(self) -> int:
@@ -68,7 +71,7 @@ class Silhouette:
         return self._told(crop, time.perf_counter())
 
     def _told(self, crop: np.ndarray, start: float) -> np.ndarray:
-        outputs = self._backend.run({self._spec.graph.input_name: crop})
+        outputs = self.backend.run({self._spec.graph.input_name: crop})
         check_finite(outputs)
         logits = np.clip(outputs["mask"][0, 0], -30.0, 30.0)
         found = (1.0 / (1.0 + np.exp(-logits))).astype(np.float32)

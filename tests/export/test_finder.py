@@ -20,6 +20,7 @@ from export.__main__ import main
 from export.compare import run_graph
 from export.graph import ExportError
 from export.tflite import translate
+from tests.edge.helpers import POSED_BUNDLE, copy_bundle
 from tests.export.killed import Killed, kill_at, verified
 from tests.export.test_tflite import RELU6, TinyFile
 
@@ -115,10 +116,12 @@ def test_the_anchors_described_are_as_many_as_the_outputs() -> None:
     assert sum(kind * side**2 for kind, side in zip(kinds, finder.ANCHORS["maps"])) == finder.COUNT == 1917
 
 
-def test_a_second_time_changes_nothing(bundle: Path, package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_time_changes_nothing(tmp_path: Path, package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = Path(copy_bundle(POSED_BUNDLE, str(tmp_path)))
     words = ["finder", "--bundle", str(bundle), "--package", str(package)]
     assert main(words) == 0
     assert "written" in capsys.readouterr().out
+    assert read_manifest(str(bundle))["finder"]["golden"] == "golden-finder.npz"
     before = state(bundle)
     assert main(words) == 0
     assert "nothing written" in capsys.readouterr().out

@@ -31,8 +31,9 @@ def test_onnxruntime_runs_the_network_and_says_what_it_is(name: str) -> None:
 @pytest.mark.parametrize(
     "name, threads, sentence",
     [
-        ("trt", 0, "not in this version of carcloud; use --backend ort"),
-        ("cuda", 0, "unknown backend 'cuda'; this version has: auto, ort"),
+        ("trt", 0, "TensorRT's Python module does not import .No module.*; on a Jetson: sudo apt-get install"),
+        ("cuda", 0, "unknown backend 'cuda'; this version has: auto, trt, ort, ort-cuda, ort-trt"),
+        ("ort-trt", 0, "backend ort-trt needs an onnxruntime with TensorrtExecutionProvider, this one has .*CPU"),
         ("ort", -1, "threads is -1; give 0 .one per core. or a positive number"),
     ],
 )
