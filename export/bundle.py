@@ -20,6 +20,7 @@ from export.estimate import estimate
 from export.fold import fold_batch_norm
 from export.graph import ExportError, assert_graph, export_onnx, halve_weights
 from export.guests import keep
+from export.lint import require_clean
 from export.lowrank import Thinned, thin_linear
 from export.manifest import Facts, describe
 from training import checkpoint
@@ -82,8 +83,8 @@ def write_bundle(
     fc_rank: large fully connected layers become two of this rank between (:mod:`export.lowrank`); None keeps them.
     components: so many directions of a morphable model's shape space are kept (``Morphable.keep_directions``), those
     that the validation pictures of ``data`` use most; None keeps all. Raises SettingsError where that cannot be.
-    Raises ExportError when the graph written is not the one asked for or differs from PyTorch by more than
-    ``export.compare.TOLERANCE``.
+    Raises ExportError when the graph written is not the one asked for, differs from PyTorch by more than
+    ``export.compare.TOLERANCE``, or would not run on one of the targets (:mod:`export.lint`).
     """
     network, state = load_network(checkpoint_path)
     pictures = validation_pictures(data, network.input_size)
@@ -128,6 +129,7 @@ def write_bundle(
             handle.write(json.dumps(manifest, indent=1) + "\n")
             handle.flush()
             os.fsync(handle.fileno())
+        require_clean(staging)
         _replace(staging, out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -137,10 +139,15 @@ def write_bundle(
 def record_figures(bundle: Path, results: dict[str, Any], precision: str = "fp32") -> None:
     """Put the means of a benchmark's results.json into the manifest of the bundle they were measured on.
 
-    Its files stay as they are. Raises DataError when the results hold no row of this very network (by SHA-256).
+    precision: which of the bundle's networks. Its files stay as they are. Raises DataError when the bundle has none in
+    that precision, or the results hold no row of this very network (by SHA-256).
     """
     manifest = read_manifest(str(bundle))
-    file = manifest["precisions"][precision]["file"]
+    held = manifest["precisions"]
+    if precision not in held:
+        raise DataError(f"{bundle} holds no {precision} network, it has {', '.join(sorted(held))}; type: "
+                        f"python -m export precisions {bundle}")  # fmt: skip
+    file = held[precision]["file"]
     try:
         names = [b["name"] for b in results["bundles"] if b["sha256"] == manifest["files"][file]["sha256"]]
         rows = {r["condition"]: r["mean"] for r in results["rows"] if r["kind"] == "network" and r["name"] in names}
@@ -148,8 +155,9 @@ def record_figures(bundle: Path, results: dict[str, Any], precision: str = "fp32
     except (KeyError, TypeError) as error:
         raise DataError(f"these are no benchmark results (no {error}); run: python -m training benchmark") from None
     if not rows:
+        flag = "" if precision == "fp32" else f" --precision {precision}"
         raise DataError(
-            f"the results hold no row of {file} of {bundle}; run: python -m training benchmark --bundle {bundle}"
+            f"the results hold no row of {file} of {bundle}; run: python -m training benchmark --bundle {bundle}{flag}"
         )
     manifest["carpc1"][precision] = {"test_bodies": len(bodies), "conditions": rows}
     with atomic_file(str(bundle / "manifest.json")) as handle:

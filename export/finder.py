@@ -23,6 +23,7 @@ from export.compare import run_graph
 from export.estimate import estimate
 from export.graph import ExportError, assert_graph
 from export.guests import put
+from export.lint import require_clean
 from export.tflite import translate
 
 PACKAGE, VERSION, LICENCE = "@mediapipe/objectron", "0.4.1675468480", "Apache-2.0"
@@ -131,12 +132,13 @@ def make_graph(content: bytes) -> tuple[bytes, dict[str, float]]:
         path = Path(folder) / FILE
         onnx.save(model, str(path))
         assert_graph(path, {"image": INPUT}, OUTPUTS)
-        _try(path)
+        require_clean(path, samples=_try(path))
         return path.read_bytes(), estimate(path).record()
 
 
-def _try(path: Path) -> None:
-    """Run it on noise. Raises ExportError: not the shapes promised, numbers that are none, scores beyond 0..1."""
+def _try(path: Path) -> np.ndarray:
+    """Run it on noise, and return that. Raises ExportError: not the shapes promised, numbers that are none, scores
+    beyond 0..1."""
     noise = np.random.default_rng(0).uniform(-1, 1, INPUT).astype(np.float32)
     got = run_graph(path, noise)
     shapes = {name: value.shape for name, value in got.items()}
@@ -145,3 +147,4 @@ def _try(path: Path) -> None:
         raise ExportError(f"{path.name} gives {shapes} when run, or numbers that are not finite; wanted {OUTPUTS}")
     if scores.min() < 0 or scores.max() > 1:
         raise ExportError(f"{path.name} gives scores from {scores.min():g} to {scores.max():g}, wanted 0 to 1")
+    return noise

@@ -103,7 +103,10 @@ def _sentence(problem: Problem, target: Target) -> str:
 
 
 def networks_of(bundle: Bundle) -> list[Network]:
-    """The networks of a bundle, with its golden pictures as samples, made to fit those beside the reconstructor."""
+    """The networks of a bundle, with its golden pictures as samples, made to fit those beside the reconstructor.
+
+    Raises BundleError: the bundle has no golden.npz.
+    """
     held = bundle.manifest.get("precisions", {"fp32": None})
     with np.load(bundle.file("golden.npz")) as golden:
         images = golden["image"]

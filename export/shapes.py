@@ -1,6 +1,6 @@
 """What tracing leaves in a graph although it is known beforehand: arithmetic on shapes, and padding.
 
-``Tensor.unflatten`` alone is traced to a ``Mod``, which TensorRT 8.2 does not have (onnx-tensorrt, docs/operators.md).
+``Tensor.unflatten`` alone is traced to a ``Mod``, which TensorRT 8.2 does not have (:mod:`export.operators`).
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from export.estimate import estimate
 from export.fold import fold_batch_norm
 from export.graph import ExportError, assert_graph, export_onnx
 from export.guests import put
+from export.lint import require_clean
 from export.manifest import command_of
 from training import checkpoint
 from training.curve import read
@@ -58,7 +59,7 @@ def write_silhouette(bundle: Path, run: Path) -> bool:
 
     A kill leaves a bundle that verifies: the old one or the new one; where another network is replaced, in between, the
     old one without it. Raises BundleError: no bundle. DataError: no checkpoint of a silhouette network. ExportError:
-    the graph differs from PyTorch, or is too slow.
+    the graph differs from PyTorch, is too slow, or would not run on one of the targets (:mod:`export.lint`).
     """
     manifest = read_manifest(str(bundle))
     state = checkpoint.load(run / "last.pt")
@@ -90,6 +91,7 @@ def make_graph(network: Silhouette) -> tuple[bytes, dict[str, float], float]:
         path = Path(folder) / FILE
         shapes = export_onnx(cast(Network, _Named(network)), torch.from_numpy(images[:1]), path)
         assert_graph(path, {"image": (1, 3, size, size)}, shapes)
+        require_clean(path, samples=images)
         with torch.no_grad():
             wanted = network.eval()(torch.from_numpy(images)).numpy()
         difference = float(np.abs(run_graph(path, images)[OUTPUT] - wanted).max())
