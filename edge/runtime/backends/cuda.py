@@ -185,7 +185,11 @@ class CudaPython(Cuda):
 
     def _call(self, name: str, *arguments: Any) -> Any:
         """A function of the runtime; what it gives beside its error. Raises BackendError."""
-        status, values = self._split(getattr(self._cuda, name)(*arguments))
+        try:
+            result = getattr(self._cuda, name)(*arguments)
+        except RuntimeError as error:  # without a driver, what loads it raises instead of giving a status
+            raise BackendError("CUDA's %s failed: %s; type: carcloud doctor" % (name, error))
+        status, values = self._split(result)
         if int(status) != 0:
             words = self._split(self._cuda.cudaGetErrorString(status))[1]
             text = words[0].decode("utf-8", "replace") if words and isinstance(words[0], bytes) else str(words[:1])
@@ -201,17 +205,17 @@ class CudaPython(Cuda):
 def open_cuda() -> Cuda:
     """The GPU by cuda-python, or by pycuda. Raises BackendError: neither is there, or there is no GPU."""
     try:
-        from cuda.bindings import __version__ as version
+        from cuda import bindings
         from cuda.bindings import runtime
 
-        return CudaPython(runtime, version)
+        return CudaPython(runtime, str(bindings.__version__))
     except ImportError:
         pass
     try:
-        from cuda import __version__ as older
+        import cuda
         from cuda import cudart
 
-        return CudaPython(cudart, older)
+        return CudaPython(cudart, str(getattr(cuda, "__version__", "12")))  # a namespace has no version
     except ImportError:
         pass
     try:

@@ -41,13 +41,13 @@ class TrtBackend(Backend):
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise BackendError("TensorRT %s refuses the engine %s (%s); type: carcloud build --rebuild" % (
-                trt.__version__, where, self._log.last))
+                trt.__version__, where, self._log.why()))
         found = tensors(trt, self._engine)
         _check(graph, found, where)
         self._context = self._engine.create_execution_context()
         if self._context is None:
             raise BackendError("there is no memory to run the engine %s in (%s); end other programs, then try again" % (
-                where, self._log.last))
+                where, self._log.why()))
         self._inputs = [tensor for tensor in found if tensor.is_input]
         # In the graph's order, which is that of the manifest.
         by_name = {tensor.name: tensor for tensor in found}
@@ -69,7 +69,7 @@ class TrtBackend(Backend):
             for tensor in self._inputs:
                 self._cuda.copy_in(self._addresses[tensor.position], _fitting(tensor, inputs))
             if not self._context.execute_v2(self._addresses):
-                raise BackendError("TensorRT could not run the network (%s); type: carcloud doctor" % self._log.last)
+                raise BackendError("TensorRT could not run the network (%s); type: carcloud doctor" % self._log.why())
             for tensor in self._outputs:
                 self._cuda.copy_out(self._hosts[tensor.name], self._addresses[tensor.position])
         # Copies, because results are still used while the next picture is in the network.

@@ -12,8 +12,8 @@ INSTALL = (
     "on a Jetson: sudo apt-get install python3-libnvinfer, and a virtual environment made with --system-site-packages; "
     "on a PC: python3 -m pip install tensorrt"
 )
-#: Severities that are worth keeping, in the order in which TensorRT numbers them: the worst first.
-KEPT = ("INTERNAL_ERROR", "ERROR", "WARNING")
+#: Severities of what goes wrong.
+ERRORS = ("INTERNAL_ERROR", "ERROR")
 
 
 def is_installed() -> bool:
@@ -33,11 +33,11 @@ def import_tensorrt() -> Any:
 class Log:
     """Takes what TensorRT says. on_line: called with (severity, text) for every line, down to VERBOSE.
 
-    errors: texts of ERROR and INTERNAL_ERROR, in order. logger: what TensorRT's classes want; keep it as long as them.
+    logger: what TensorRT's classes want; keep it as long as them.
     """
 
     def __init__(self, trt: Any, on_line: Callable[[str, str], None] = lambda severity, text: None) -> None:
-        self.errors: List[str] = []
+        self._errors: List[str] = []
 
         class Logger(trt.ILogger):  # type: ignore[misc]
             def __init__(self) -> None:
@@ -45,17 +45,18 @@ class Log:
 
             def log(self, severity: Any, text: str) -> None:
                 name = str(severity).rpartition(".")[2]
-                if name in KEPT[:2]:
+                if name in ERRORS:
                     keep(text)
                 on_line(name, text)
 
-        keep = self.errors.append
+        keep = self._errors.append
         self.logger = Logger()
 
-    @property
-    def last(self) -> str:
-        """The last error, "it does not say why" without one."""
-        return self.errors[-1].strip() if self.errors else "it does not say why"
+    def why(self) -> str:
+        """The errors since the last call; of many the first ones, which are those that say something."""
+        told = "; ".join(text.strip() for text in self._errors[:3])
+        del self._errors[:]
+        return told or "it does not say why"
 
 
 class Tensor(NamedTuple):

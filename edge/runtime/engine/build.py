@@ -99,11 +99,9 @@ def precisions(bundle: Bundle, graph: Graph, machine: Machine, wanted: str) -> L
     first = wanted if wanted in LADDER and (main or wanted != "int8") else "fp16"
     possible = []
     for precision in LADDER[LADDER.index(first):]:
-        if precision == "fp16" and wanted != "fp16" and "fp16" not in machine.fast:
-            continue
-        if precision == "fp16" and machine.typed and (not main or "fp16" not in bundle.manifest.get("precisions", {})):
-            continue
-        possible.append(precision)
+        held = not machine.typed or (main and "fp16" in bundle.manifest.get("precisions", {}))
+        if precision != "fp16" or (main and wanted == "fp16") or ("fp16" in machine.fast and held):
+            possible.append(precision)
     return possible
 
 

@@ -68,6 +68,8 @@ def _swap(board: Board) -> Optional[Finding]:
     if small and (board.zram or not board.swap_total_mib):
         text = "only zram, which takes the memory it gives" if board.zram else "none"
         return Finding("swap", text + "; a machine of this size needs a swap file to build large networks", False, SWAP)
+    if not board.swap_total_mib:
+        return Finding("swap", "none")
     return Finding("swap", "%d of %d MiB free" % (board.swap_free_mib or 0, board.swap_total_mib))
 
 

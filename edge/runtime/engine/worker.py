@@ -60,7 +60,7 @@ def facts() -> Dict[str, Any]:
             log = api.Log(trt)
             builder = trt.Builder(log.logger)
             if builder is None:
-                raise EngineError("TensorRT makes no builder (%s); type: carcloud doctor" % log.last)
+                raise EngineError("TensorRT makes no builder (%s); type: carcloud doctor" % log.why())
             fast = [name for name in ("fp16", "int8") if api.fast(trt, builder, name, gpu.capability)]
             del builder
         typed = api.is_strongly_typed(trt)
@@ -139,10 +139,10 @@ def _plan(trt: Any, job: Job, log: api.Log, listener: Listener) -> bytes:
             raise EngineError(
                 "TensorRT's builder ran out of memory: a kernel wanted %d MiB (%s). Free some: sudo systemctl isolate "
                 "multi-user.target (ends the desktop); or let it use less: --workspace %d"
-                % (listener.short_mib, log.last, max(16, job.workspace_mib // 2))
+                % (listener.short_mib, log.why(), max(16, job.workspace_mib // 2))
             )
         raise EngineError("TensorRT %s could not build %s (%s); all it said is in %s" % (
-            trt.__version__, job.onnx, log.last, job.log or "its log"))
+            trt.__version__, job.onnx, log.why(), job.log or "its log"))
     if cache is not None:
         _keep(cache, job.timing_cache)
     return bytes(memoryview(plan))
