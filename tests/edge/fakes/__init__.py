@@ -4,7 +4,8 @@ A folder goes on sys.path or PYTHONPATH; several go together, such as trt82 and 
 """
 
 import os
-from typing import Dict, Optional
+import sys
+from typing import Any, Dict, Optional
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 #: Each TensorRT generation's folder and the version it gives.
@@ -34,3 +35,15 @@ def fake_environment(*names: str, knobs: Optional[Dict[str, str]] = None) -> Dic
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [fake_path(*names), environment.get("PYTHONPATH", "")]))
     environment.update(knobs or {})
     return environment
+
+
+def use_fakes(monkeypatch: Any, *names: str) -> None:
+    """Until the test's end an import of tensorrt, pycuda.driver or cuda finds the named fakes, on a new device."""
+    core = os.path.join(FOLDER, "core", "fakegpu")
+    own = ["fakegpu." + name[: -len(".py")] for name in os.listdir(core) if name.endswith(".py")]
+    real = ["tensorrt", "pycuda", "pycuda.driver", "cuda", "cuda.cudart", "cuda.bindings", "cuda.bindings.runtime"]
+    for module in ["fakegpu"] + own + real:
+        monkeypatch.setitem(sys.modules, module, None)  # so that the end of the test takes out what it imports
+        del sys.modules[module]
+    for name in names:
+        monkeypatch.syspath_prepend(fake_path(name))

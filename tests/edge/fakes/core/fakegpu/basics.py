@@ -114,6 +114,11 @@ class IHostMemory(bytes):
     def __dir__(self) -> Any:
         return ["nbytes"]
 
+    def __repr__(self) -> str:
+        return "<tensorrt.tensorrt.IHostMemory object at 0x%x>" % id(self)
+
+    __str__ = __repr__
+
     def __len__(self) -> int:
         raise TypeError("object of type 'tensorrt.tensorrt.IHostMemory' has no len()")
 

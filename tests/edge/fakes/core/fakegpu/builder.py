@@ -39,6 +39,15 @@ class ITimingCache:
         return True
 
 
+#: What the attributes hold that are kept and not looked at, of those that the generation has.
+DEFAULTS = {
+    "builder_optimization_level": 3,
+    "int8_calibrator": None,
+    "avg_timing_iterations": 1,
+    "min_timing_iterations": 1,
+}
+
+
 class IBuilderConfig:
     """What the builder may use."""
 
@@ -53,6 +62,13 @@ class IBuilderConfig:
         self._flags = 1 << int(self._api.BuilderFlag.TF32)
         self._pools: Dict[str, int] = {}
         self._cache: Optional[ITimingCache] = None
+        for name, value in DEFAULTS.items():
+            if self._api.generation.has("IBuilderConfig", name):
+                setattr(self, name, value)
+        self.engine_capability = self._api.EngineCapability.STANDARD
+        self.profiling_verbosity = next(iter(self._api.ProfilingVerbosity.__members__.values()))
+        if self._api.generation.has("IBuilderConfig", "hardware_compatibility_level"):
+            self.hardware_compatibility_level = self._api.HardwareCompatibilityLevel.NONE
 
     def set_flag(self, flag: Any) -> None:
         check("set_flag", flag, self._api.BuilderFlag)
@@ -106,7 +122,10 @@ class IBuilderConfig:
             return self._api.ITimingCache(device, [])  # type: ignore[no-any-return]
         content = json.loads(data[len(CACHE_MAGIC) :].decode()) if data.startswith(CACHE_MAGIC) else {}
         if content.get("version") != self._api.generation.version:
-            send(self._logger, Severity.ERROR, "Timing cache was made by another version of TensorRT or is no such")
+            sentence = "Serialization assertion magicTagRead == kMAGIC_TAG failed.Magic tag does not match"
+            line = error_line(self._api.generation, "deserializeCudaEngine", 1, "Serialization", sentence)
+            send(self._logger, Severity.ERROR, line)
+            send(self._logger, Severity.ERROR, "4: The timing cache will not be used!")
             return None
         return self._api.ITimingCache(content["device"], content["entries"])  # type: ignore[no-any-return]
 
@@ -141,6 +160,8 @@ class Builder:
     def __init__(self, logger: Any) -> None:
         check_device(logger, self._api.ILogger)
         self._logger = logger
+        if self._api.generation.has("Builder", "max_batch_size"):
+            self.max_batch_size = 1
         text = "[MemUsageChange] Init CUDA: CPU +203, GPU +0, now: CPU 221, GPU 2543 (MiB)"
         send(logger, Severity.INFO, text)
 
@@ -190,14 +211,15 @@ class Builder:
         check(function, config, self._api.IBuilderConfig)
 
     def _problem(self, network: Any, config: Any) -> Optional[str]:
-        """Why the builder does not even begin."""
+        """Why the builder does not even begin. The two sentences on INT8 are from memory, the others were seen."""
         if not network.num_outputs:
             return "Network must have at least one output"
         if any(size < 0 for tensor in network._tensors if tensor.is_input for size in tensor.shape):
             return "Network has dynamic or shape inputs, but no optimization profile has been defined."
         if network._strongly_typed:
-            if config._wants("FP16") or config._wants("INT8"):
-                return "Precision flags are not allowed for a strongly typed network"
+            for flag in ("FP16", "INT8"):
+                if config._wants(flag):
+                    return "Parameter check failed, condition: !config.getFlag(BuilderFlag::k%s). " % flag
         elif network._graph.quantized and not config._wants("INT8"):
             return "Int8 precision has been set for a layer or layer output, but int8 is not configured in the builder"
         elif config._wants("INT8") and not network._graph.quantized:
@@ -211,7 +233,8 @@ class Builder:
     def _build(self, network: Any, config: Any) -> Optional[Plan]:
         problem = self._problem(network, config)
         if problem is not None:
-            return self._fail(4, "Internal Error", problem)
+            usage = problem.startswith("Parameter check")
+            return self._fail(3 if usage else 4, "API Usage Error" if usage else "Internal Error", problem)
         return Build(self, network, config).run()
 
     def _fail(self, code: int, kind: str, sentence: str) -> None:
@@ -303,7 +326,10 @@ class Build:
                 text = "Skipping tactic %d due to insuficient memory on requested size of 826 detected for tactic 4."
                 advice = "\nTry decreasing the workspace size with IBuilderConfig::setMaxWorkspaceSize()."
                 send(self.logger, Severity.WARNING, text % tactic + advice)
-        self.builder._fail(10, "Internal Error", "Could not find any implementation for node %s." % name)
+        sentence = "Could not find any implementation for node %s." % name
+        if self.builder._api.generation.name in ("8.5", "8.6"):
+            send(self.logger, Severity.ERROR, "10: " + sentence)
+        self.builder._fail(10, "Internal Error", sentence)
         if not self.builder._api.generation.at_least("10.3"):
             self.builder._fail(2, "Internal Error", "Assertion engine != nullptr failed. ")
         return True

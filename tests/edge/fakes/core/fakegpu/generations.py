@@ -55,7 +55,6 @@ LIFETIMES: Dict[str, Dict[str, Tuple[str, str]]] = {
         "precision_is_set": (FIRST, "10.3"),
         "reset_precision": (FIRST, "10.3"),
         "set_output_type": (FIRST, "10.3"),
-        "get_output_type": (FIRST, "10.3"),
         "output_type_is_set": (FIRST, "10.3"),
         "reset_output_type": (FIRST, "10.3"),
     },
@@ -205,6 +204,7 @@ class Generation(NamedTuple):
             if name not in dropped and self.has(kind.__name__, name)
         }
         names["__module__"] = "tensorrt"
+        names["__slots__"] = tuple(n for n in kind.__dict__.get("__slots__", ()) if self.has(kind.__name__, n))
         return type(kind)(kind.__name__, bases, names)
 
 
