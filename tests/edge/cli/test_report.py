@@ -55,9 +55,11 @@ def test_a_report_may_be_written_again_and_printed_whole(tmp_path: Any, capsys: 
     path = str(tmp_path / "mine.json")
     with open(path, "w") as handle:
         json.dump({"format": "carcloud-report"}, handle)
-    assert main(ARGUMENTS + [path, "--source", SMALL, "--json"]) == 0
+    bundle = changed_bundle(str(tmp_path), name="of unknown GFLOP")
+    assert main(ARGUMENTS + [path, "--source", SMALL, "--json", "--bundle", bundle]) == 0
     with open(path) as handle:
-        assert json.load(handle) == json.loads(capsys.readouterr().out)
+        found = json.load(handle)
+    assert found == json.loads(capsys.readouterr().out) and found["bench"]["network"]["gflop"] is None
 
 
 @pytest.mark.parametrize("content", ["my notes", '{"format": "carcloud-bundle"}', "[1]", None])
@@ -100,15 +102,19 @@ def report_of(root: str, chosen: Settings = CHOSEN) -> Dict[str, Any]:
     return report.make_report(chosen, 5, 0, root)
 
 
-def with_estimate(folder: Any, ms: float) -> str:
+def changed_bundle(folder: Any, **network: Any) -> str:
     path = copy_tiny_bundle(folder)
     manifest = os.path.join(path, "manifest.json")
     with open(manifest) as handle:
         values = json.load(handle)
-    values["network"]["nano_ms_estimate"] = {"ms": ms, "low": 0.0, "high": ms * 1.4}
+    values["network"] = network
     with open(manifest, "w") as handle:
         json.dump(values, handle)
     return path
+
+
+def with_estimate(folder: Any, ms: float) -> str:
+    return changed_bundle(folder, nano_ms_estimate={"ms": ms, "low": 0.0, "high": ms * 1.4})
 
 
 @pytest.mark.parametrize("ms, within, word", [(1e5, True, "within"), (1e-6, False, "outside")])
@@ -186,6 +192,9 @@ def test_a_maximum_that_falls_while_cool_points_to_the_power_supply(tmp_path: An
     found = report.warnings_of(made, watch)
     assert len(found) == 2 and "fell from 922 to 614 MHz" in found[0] and "5 V 2 A by micro-USB" in found[1]
     assert len(report.warnings_of(dict(made, target="orin-jp6"), watch)) == 1
+    lay(tmp_path, {ZONE % 1 + "temp": "98000"})
+    watch.sample()
+    assert len(report.warnings_of(made, watch)) == 1  # then it is the heat
 
 
 def test_clocks_and_temperatures_during_the_measurement_are_told(tmp_path: Any) -> None:

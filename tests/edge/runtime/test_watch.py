@@ -27,10 +27,10 @@ def test_the_watch_keeps_lowest_and_highest(tmp_path: Any) -> None:
 
 
 def test_hot_and_slow_is_throttled(tmp_path: Any) -> None:
-    watch = watched(tmp_path, {ZONE % 2 + "temp": "98500"}, {ZONE % 2 + "temp": "60000"})
+    watch = watched(tmp_path, {ZONE % 2 + "temp": "97500"}, {ZONE % 2 + "temp": "60000"})
     assert watch.throttled is True and watch.hot == "GPU-therm"
     assert watch.reason == (
-        "the GPU ran at 614 of 922 MHz while GPU-therm was at 98.5 C; it slows down from 97.5 C on"
+        "the GPU ran at 614 of 922 MHz while GPU-therm was at 97.5 C; it slows down from 97.5 C on"
     )  # fmt: skip
 
 
