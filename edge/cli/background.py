@@ -18,7 +18,8 @@ class BackgroundBuild:
 
     def __init__(self, backends: Sequence[Backend], bundle: str, settings: Settings) -> None:
         self._waiting: List[Fallback] = [backend for backend in backends if isinstance(backend, Fallback)]
-        self._command = [sys.executable, "-m", "edge", "build", "--bundle", bundle, "--precision", settings.precision]
+        self._command = [sys.executable, "-m", "edge", "build", "--background", "--bundle", bundle]
+        self._command += ["--precision", settings.precision]
         if settings.engines is not None:
             self._command += ["--engines", settings.engines]
         self._process: Optional["subprocess.Popen[str]"] = None

@@ -16,8 +16,9 @@ WORKSPACE_MIB = 256
 
 DESCRIPTION = """Compile the bundle's networks into TensorRT engines for this machine, and check each against the golden
 outputs in the bundle before it is used. Takes minutes on a Jetson; run it again after an update of JetPack or of the
-bundle. What fits already is left as it is. An engine that does not give the golden outputs is rejected, and the next safer
-precision is tried. The build runs in a process of its own, so that running out of memory ends it and nothing else."""
+bundle. What fits already is left as it is. An engine that does not give the golden outputs is rejected, and the next
+safer precision is tried. The build runs in a process of its own, so that running out of memory ends it and nothing
+else."""
 
 EPILOG = """examples:
   carcloud build                           engines for the shipped bundle, in FP16 where the GPU is faster so
@@ -41,6 +42,7 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--rebuild", action="store_true", help="also build engines that fit already")
     parser.add_argument("--force", action="store_true", help="build although memory, disk or heat speak against it")
+    parser.add_argument("--background", action="store_true", help=argparse.SUPPRESS)  # a server's: ends with it
     parser.add_argument("--check", action="store_true", help="build nothing, say which engines fit")
     settings.add_arguments(parser, ("bundle", "precision", "engines"))
     parser.set_defaults(run=run)
@@ -53,11 +55,14 @@ def run(options: argparse.Namespace) -> int:
         print(settings.to_json(chosen), end="")
         return 0
     from edge.runtime.backends import PRECISIONS
+    from edge.runtime.engine.process import end_with_parent
 
     if chosen.precision not in PRECISIONS:
         raise SettingsError("unknown precision %r; give one of %s" % (chosen.precision, ", ".join(PRECISIONS)))
     if options.workspace is not None and not 1 <= options.workspace <= 65536:
         raise SettingsError("--workspace is %d; give 1 to 65536 MiB" % options.workspace)
+    if options.background:
+        end_with_parent()
     signal.signal(signal.SIGTERM, _interrupt)  # so that workers and temporary files end with it
     return Build(chosen, options).run()
 

@@ -6,11 +6,9 @@ kills when memory runs out. So it runs alone: ``python -m edge.runtime.engine.wo
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import re
-import signal
 import sys
 import time
 from typing import IO, Any, Dict, NamedTuple, Optional
@@ -19,6 +17,7 @@ from edge.errors import CarcloudError, EngineError
 from edge.ply import atomic_file
 from edge.runtime.backends.cuda import open_cuda
 from edge.runtime.engine import api
+from edge.runtime.engine.process import be_killed_first, end_with_parent
 
 #: The builder times a layer: "--------------- Timing Runner: Conv_0 + Relu_1 (CaskConvolution)", severity VERBOSE.
 TIMING = re.compile(r"Timing Runner: (.+?) \([A-Za-z]")
@@ -26,8 +25,6 @@ TIMING = re.compile(r"Timing Runner: (.+?) \([A-Za-z]")
 MEMORY = re.compile(
     r"Tactic Device request: (\d+) ?MB Available: (\d+) ?MB|insufficient memory on requested size of (\d+)"
 )
-#: prctl's option: the signal that this process gets when the one that started it ends.
-PR_SET_PDEATHSIG = 1
 
 
 class Job(NamedTuple):
@@ -174,19 +171,10 @@ def _keep(cache: Any, path: str) -> None:
         tell("warning", text="the timing cache %s cannot be written: %s" % (path, error.strerror))
 
 
-def _expendable() -> None:
-    """Ask Linux to kill this process first when memory runs out, and with the one that started it."""
-    try:
-        with open("/proc/self/oom_score_adj", "w") as handle:
-            handle.write("1000")
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    except (OSError, AttributeError):  # not Linux, or not allowed: then it is not expendable
-        return
-
-
 def main() -> int:
     """Do the job on stdin; 0 if it is done."""
-    _expendable()
+    end_with_parent()
+    be_killed_first()
     job, start = Job(**json.loads(sys.stdin.readline())), time.monotonic()
     try:
         if job.plan:
