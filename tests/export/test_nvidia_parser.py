@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge.bundle import SHIPPED, load_bundle
 from export.graph import ExportError
 from export.lint import networks_of, require_clean
+from export.operators import tables
 
 trt = pytest.importorskip("tensorrt_rtx", reason="NVIDIA's parser is not here; type: pip install tensorrt-rtx")
 
@@ -21,6 +22,7 @@ NETWORKS = [
     for folder in sorted(Path(SHIPPED).iterdir())
     if (folder / "manifest.json").is_file()
     for network in networks_of(load_bundle(str(folder)))
+    if network.precision != "int8-cpu"  # which is not for TensorRT
 ]
 
 
@@ -50,6 +52,16 @@ def built(content: bytes) -> int:
 def test_shipped_networks_build(bundle: str, file: str) -> None:
     content = (Path(SHIPPED) / bundle / file).read_bytes()
     assert built(content) > len(content) / 8  # its weights are in it
+
+
+def test_the_newest_column_of_the_tables_is_what_the_parser_says() -> None:
+    """TensorRT-RTX 1.7 is of the age of TensorRT 11; it comes without the plugin behind DeformConv."""
+    log = trt.Logger(trt.Logger.ERROR)
+    network = trt.Builder(log).create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, log)
+    known = tables().operators
+    differ = [name for name, versions in known.items() if parser.supports_operator(name) != ("11" in versions)]
+    assert differ == ["DeformConv"]
 
 
 def quantised(path: Path, integer_bias: bool) -> bytes:
