@@ -29,7 +29,7 @@ FORMAT, FORMAT_VERSION = "carcloud-report", 1
 RUNS = 50
 #: What the estimates are of.
 NANO, BACKEND, PRECISION = "nano-jp46", "trt", "fp16"
-NO_ESTIMATE = "There is no estimate for this machine: they are of a Jetson Nano with TensorRT in FP16"
+NO_ESTIMATE = "There is no estimate for this machine: the estimates are of a Jetson Nano with TensorRT in FP16"
 #: Frames a second of the shipped bundle on a live picture of 640 x 480 (docs/estimate.md, "End to end").
 END_TO_END = {"frames_per_s": 24.0, "low": 16.0, "high": 34.0}
 #: Settings that figure is of.

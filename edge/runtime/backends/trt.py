@@ -8,7 +8,7 @@ from edge.bundle import Graph
 from edge.errors import BackendError
 from edge.runtime.backends.base import Backend
 from edge.runtime.backends.cuda import Cuda, Gpu, open_cuda
-from edge.runtime.engine.api import Log, Tensor, import_tensorrt, tensors
+from edge.runtime.engine.api import Log, Tensor, import_tensorrt, make, tensors
 
 
 class TrtBackend(Backend):
@@ -37,7 +37,7 @@ class TrtBackend(Backend):
 
     def _open(self, trt: Any, graph: Graph, plan: bytes, where: str) -> None:
         self._log = Log(trt)
-        self._runtime = trt.Runtime(self._log.logger)  # an engine does not outlive its runtime
+        self._runtime = make(trt.Runtime, self._log)  # an engine does not outlive its runtime
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise BackendError("TensorRT %s refuses the engine %s (%s); type: carcloud build --rebuild" % (

@@ -59,6 +59,15 @@ class Log:
         return told or "it does not say why"
 
 
+def make(kind: Any, log: Log) -> Any:
+    """A Builder or Runtime of TensorRT's. Raises BackendError where it makes none: without a driver or memory."""
+    try:
+        made = kind(log.logger)
+    except TypeError as error:  # pybind11: "factory function returned nullptr"
+        raise BackendError("TensorRT makes no %s (%s; %s); type: carcloud doctor" % (kind.__name__, error, log.why()))
+    return made
+
+
 class Tensor(NamedTuple):
     """An input or output of an engine. position: its place in the list that ``execute_v2`` takes."""
 
@@ -134,6 +143,9 @@ def set_precision(trt: Any, config: Any, precision: str) -> None:
 
 
 def parse_errors(parser: Any) -> str:
-    """What the ONNX parser complains of, in one line."""
-    found = [parser.get_error(n) for n in range(parser.num_errors)]
-    return "; ".join("node %d: %s" % (error.node(), error.desc().strip()) for error in found) or "it does not say why"
+    """What the ONNX parser complains of, in one line: the node, by operator and name from TensorRT 10 on, and why."""
+    lines = []
+    for error in (parser.get_error(n) for n in range(parser.num_errors)):
+        told = [getattr(error, name)() for name in ("node_operator", "node_name") if hasattr(error, name)]
+        lines.append("node %s: %s" % (" ".join(["%d" % error.node()] + told), error.desc().strip()))
+    return "; ".join(lines) or "it does not say why"

@@ -55,9 +55,7 @@ def facts() -> Dict[str, Any]:
         with cuda.active():
             gpu = cuda.gpu()
             log = api.Log(trt)
-            builder = trt.Builder(log.logger)
-            if builder is None:
-                raise EngineError("TensorRT makes no builder (%s); type: carcloud doctor" % log.why())
+            builder = api.make(trt.Builder, log)
             fast = [name for name in ("fp16", "int8") if api.fast(trt, builder, name, gpu.capability)]
             del builder
         typed = api.is_strongly_typed(trt)
@@ -114,7 +112,7 @@ def build(job: Job) -> None:
 
 def _plan(trt: Any, job: Job, log: api.Log, listener: Listener) -> bytes:
     """The engine's bytes."""
-    builder = trt.Builder(log.logger)
+    builder = api.make(trt.Builder, log)
     network = builder.create_network(api.creation_flags(trt))
     parser = trt.OnnxParser(network, log.logger)
     with open(job.onnx, "rb") as handle:
@@ -123,7 +121,7 @@ def _plan(trt: Any, job: Job, log: api.Log, listener: Listener) -> bytes:
         raise EngineError(
             "TensorRT %s cannot build %s (%s); python -m export lint names what it does not have, and what to use "
             "instead"
-            % (trt.__version__, job.onnx, api.parse_errors(parser))
+            % (trt.__version__, job.onnx, "%s. %s" % (api.parse_errors(parser), log.why()))
         )
     tell("network", layers=int(network.num_layers))
     config = builder.create_builder_config()
