@@ -54,7 +54,8 @@ def register(subparsers: Any) -> None:
         help="also measure each network alone, watch clocks and temperatures, compare with the estimates for a Jetson "
         "Nano, write all of it to FILE (default: %s) and print a paragraph to paste into an issue" % REPORT_FILE,
     )  # fmt: skip
-    settings.add_arguments(parser, ("source", "bundle", "backend", "threads", "max_points", "box", "find", "average"))
+    names = ("source", "bundle", "backend", "threads", "precision", "engines", "max_points", "box", "find", "average")
+    settings.add_arguments(parser, names)
     parser.set_defaults(run=run)
 
 
@@ -90,15 +91,14 @@ def measure(chosen: settings.Settings, frames: int, seconds: float) -> Dict[str,
     """All figures as one JSON-ready dictionary."""
     from edge.bundle import load_bundle
     from edge.cli import measure as m
-    from edge.cli.finding import enter_finder, enter_silhouette
-    from edge.runtime.backends import open_backend
+    from edge.cli.finding import enter_backend, enter_finder, enter_silhouette
     from edge.runtime.reconstructor import Reconstructor
 
     source = str(chosen.source)
     bundle = load_bundle(chosen.bundle)
     network = bundle.manifest.get("network", {})
     with ExitStack() as stack:
-        backend = stack.enter_context(open_backend(bundle, chosen.backend, chosen.threads))
+        backend = enter_backend(stack, bundle, chosen)
         where = m.Where(chosen.box, enter_finder(stack, bundle, chosen), chosen.average)
         silhouette = enter_silhouette(stack, bundle, chosen)
         reconstructor = Reconstructor(bundle, backend, chosen.max_points, silhouette=silhouette)

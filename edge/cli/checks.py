@@ -7,26 +7,19 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack
-from typing import Callable, List, NamedTuple, Tuple
+from typing import Callable, List, Tuple
 
+from edge.cli.check import ERROR, OK, WARNING, Check
+from edge.cli.check_engines import check_tensorrt
 from edge.errors import CarcloudError
 from edge.settings import Settings
 from edge.targets import Target, detect_target
 
-OK, WARNING, ERROR = "ok", "warning", "error"
 #: Less than this is worth a warning, MiB.
 MEMORY_MIB, DISK_MIB = 600, 500
 CHILD_LIMIT_S = 120
+WITHOUT = "carcloud serve --backend ort   (does without TensorRT)"
 AGAIN = "carcloud doctor --bundle FOLDER   (a bundle that is whole, or copy this one again)"
-
-
-class Check(NamedTuple):
-    """One line of the report. level: ok, warning or error. fix: the command that mends it, "" if nothing is to do."""
-
-    name: str
-    level: str
-    text: str
-    fix: str = ""
 
 
 def child(code: str) -> Tuple[int, str]:
@@ -97,6 +90,15 @@ def check_package(name: str, package: str, last_for_36: str, use: str) -> Check:
     if status != 0:
         return Check(name, ERROR, "%s does not import, so %s: %s" % (package, use, text), pip(package, last_for_36))
     return Check(name, OK, "%s %s" % (package, text))
+
+
+def check_onnxruntime(before: List[Check]) -> Check:
+    """ONNX Runtime. Nobody misses it where TensorRT has an engine of each network."""
+    check = check_package("backend", "onnxruntime", "1.10.0", "no network can run")
+    engines = [other for other in before if other.name == "tensorrt" and other.level == OK and ";" in other.text]
+    if check.level == ERROR and [other for other in engines if "not installed" not in other.text]:
+        return Check("backend", OK, "TensorRT runs every network; onnxruntime is not installed")
+    return check
 
 
 def check_bundle(chosen: Settings) -> Check:
@@ -234,10 +236,11 @@ def run_checks(chosen: Settings) -> List[Check]:
         checks = [Check("platform", ERROR, str(error), "sudo apt-get dist-upgrade"), check_python(target)]
     checks += [check_numpy(), check_opencv(target)]
     checks.append(check_package("server", "flask", "2.0.3", "carcloud serve cannot run"))
-    checks.append(check_package("backend", "onnxruntime", "1.10.0", "no network can run"))
     broken = {check.name for check in checks if check.level == ERROR}
     for name, needs, check, fix in (
         ("bundle", {"numpy"}, lambda: check_bundle(chosen), AGAIN),
+        ("tensorrt", {"numpy", "bundle"}, lambda: check_tensorrt(target, chosen), WITHOUT),
+        ("backend", set(), lambda: check_onnxruntime(checks), AGAIN),
         ("golden", {"numpy", "backend", "bundle"}, lambda: check_golden(chosen), AGAIN),
         ("finding", {"numpy", "opencv", "backend", "bundle"}, lambda: check_finding(chosen), AGAIN),
         ("cameras", {"numpy", "opencv"}, lambda: check_cameras(target), "sudo apt-get install gstreamer1.0-tools"),

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from typing import Optional, Tuple
 
-from edge.bundle import Bundle
+from edge.bundle import Bundle, Graph
 from edge.runtime.backends import Backend, open_backend
 from edge.runtime.finder import Finder, open_finder
 from edge.runtime.silhouette import Silhouette, open_silhouette
@@ -15,10 +15,15 @@ def how(chosen: Settings) -> Tuple[str, int, str, Optional[str]]:
     return chosen.backend, chosen.threads, chosen.precision, chosen.engines
 
 
+def open_network(bundle: Bundle, chosen: Settings, graph: Optional[Graph] = None) -> Backend:
+    """The network that reconstructs, or another ``graph`` of the bundle, as the settings want. Raises BackendError."""
+    backend, threads, precision, engines = how(chosen)
+    return open_backend(bundle, backend, threads, graph, precision, engines)
+
+
 def enter_backend(stack: ExitStack, bundle: Bundle, chosen: Settings) -> Backend:
     """The backend of the network that reconstructs, which ``stack`` closes. Raises BackendError."""
-    backend, threads, precision, engines = how(chosen)
-    return stack.enter_context(open_backend(bundle, backend, threads, None, precision, engines))
+    return stack.enter_context(open_network(bundle, chosen))
 
 
 def enter_finder(stack: ExitStack, bundle: Bundle, chosen: Settings) -> Optional[Finder]:

@@ -15,10 +15,10 @@ import edge
 from edge.bundle import DEFAULT, Bundle, load_bundle
 from edge.cli import bench
 from edge.cli import measure as m
+from edge.cli.finding import open_network
 from edge.cli.progress import Progress
 from edge.errors import SettingsError
 from edge.ply import atomic_file
-from edge.runtime.backends import open_backend
 from edge.runtime.board import Board, read_board
 from edge.runtime.watch import BELOW, Range, Watch
 from edge.settings import LOCAL_SCHEMES, Settings
@@ -105,10 +105,10 @@ def measure_networks(bundle: Bundle, chosen: Settings) -> Dict[str, Dict[str, An
     graphs = {name: graph for name, graph in graphs.items() if name == "network" or graph is not None}
     progress, found = Progress(len(graphs), "networks"), {}
     for name, graph in graphs.items():
-        with open_backend(bundle, chosen.backend, chosen.threads, graph) as backend:
+        with open_network(bundle, chosen, graph) as backend:
             taken = m.measure_network(backend, graph or bundle.graph, RUNS)
             found[name] = {"ms": dict(taken._asdict()), "runs": RUNS, "backend": backend.name,
-                           "detail": without_paths(backend.detail)}  # fmt: skip
+                           "precision": backend.precision, "detail": without_paths(backend.detail)}  # fmt: skip
         progress.update(len(found))
     return found
 
@@ -116,7 +116,7 @@ def measure_networks(bundle: Bundle, chosen: Settings) -> Dict[str, Dict[str, An
 def add_comparisons(report: Dict[str, Any], manifest: Dict[str, Any], chosen: Settings) -> None:
     """Add ``estimate``, ``ratio`` (measured over estimated) and ``within_band`` to what there are estimates of, and
     ``no_estimate``, why there are none for this machine, "" if there are."""
-    known = {name: report["target"] == NANO and one["backend"] == BACKEND and PRECISION in one["detail"].lower()
+    known = {name: report["target"] == NANO and one["backend"] == BACKEND and one["precision"] == PRECISION
              for name, one in report["networks"].items()}  # fmt: skip
     report["no_estimate"] = "" if known["network"] else NO_ESTIMATE
     for name, one in report["networks"].items():

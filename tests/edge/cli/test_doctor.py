@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from edge.cli import checks, main
+from edge.cli.check_engines import check_tensorrt
 from edge.cli.checks import ERROR, OK, WARNING
 from edge.cli.doctor import report
 from edge.runtime.finder import Detection, Finder
 from edge.settings import Settings
 from edge.targets import TARGETS
+from tests.edge import fake_gpu
 from tests.edge.helpers import FINDING_BUNDLE, TINY_BUNDLE, copy_bundle, copy_tiny_bundle
 
 CPU, NANO = TARGETS["cpu"], TARGETS["nano-jp46"]
@@ -31,8 +33,8 @@ def found(capsys: Any, *arguments: str) -> Dict[str, Any]:
 def test_a_good_machine_is_well(capsys: Any) -> None:
     report_of = found(capsys, "--bundle", TINY_BUNDLE, "--threads", "1", "--port", "0")
     assert list(report_of) == [
-        "python", "numpy", "opencv", "server", "backend", "bundle", "golden", "finding", "cameras", "memory", "disk",
-        "port",
+        "python", "numpy", "opencv", "server", "bundle", "tensorrt", "backend", "golden", "finding", "cameras",
+        "memory", "disk", "port",
     ]  # fmt: skip
     assert [name for name, check in report_of.items() if check["level"] == ERROR] == []
     assert report_of["numpy"]["text"] == np.__version__
@@ -64,7 +66,7 @@ def test_a_damaged_bundle_is_an_error_and_the_golden_check_is_left_out(tmp_path:
     assert main(["doctor", "--bundle", folder, "--port", "0"]) == 1
     text = capsys.readouterr().out
     assert "error    bundle    " in text and "does not match the hash" in text
-    assert "golden    not checked, because of bundle" in text and "1 errors, 2 warnings" in text
+    assert "golden    not checked, because of bundle" in text and "1 errors, 3 warnings" in text
 
 
 def test_a_network_that_computes_something_else_is_an_error(tmp_path: Any) -> None:
@@ -207,7 +209,7 @@ def test_an_unknown_jetson_is_an_error_and_the_rest_is_checked(monkeypatch: Any)
 
     monkeypatch.setattr(checks, "detect_target", refuse)
     found_checks = checks.run_checks(Settings(bundle=TINY_BUNDLE, port=0))
-    assert found_checks[0].name == "platform" and found_checks[0].level == ERROR and len(found_checks) == 13
+    assert found_checks[0].name == "platform" and found_checks[0].level == ERROR and len(found_checks) == 14
 
 
 def test_the_report_has_a_fix_below_each_complaint_and_colour_on_a_terminal() -> None:
@@ -221,3 +223,39 @@ def test_the_report_has_a_fix_below_each_complaint_and_colour_on_a_terminal() ->
     ]
     assert report([checks.Check("a", OK, "fine")], True)[0].startswith("\033[32mok     \033[0m  a")
     assert report([checks.Check("a", OK, "fine")], False)[-1] == "all is well"
+
+
+@pytest.fixture
+def gpu(monkeypatch: Any) -> Any:
+    yield fake_gpu.Gpu(monkeypatch)
+    fake_gpu.forget()
+
+
+def test_tensorrt_and_its_engines_are_looked_at(gpu: Any, tmp_path: Any) -> None:
+    chosen = Settings(bundle=FINDING_BUNDLE, engines=str(tmp_path))
+    assert check_tensorrt(CPU, chosen).text == "not installed; ONNX Runtime runs the networks"
+    check = check_tensorrt(NANO, chosen)
+    assert check.level == WARNING and "the GPU does nothing" in check.text and "python3-libnvinfer" in check.fix
+    gpu.use(fake_gpu.NANO, **fake_gpu.NANO_GPU)
+    check = check_tensorrt(NANO, chosen)
+    assert check.level == WARNING and check.text.startswith("8.2.1.8, NVIDIA Tegra X1 (compute capability 5.3), pycuda")
+    assert check.text.endswith("no engine of the reconstructor: none was built yet")
+    assert check.fix == "carcloud build --bundle %s --engines %s" % (FINDING_BUNDLE, tmp_path)
+    assert main(["build", "--bundle", FINDING_BUNDLE, "--engines", str(tmp_path)]) == 0
+    check = check_tensorrt(NANO, chosen)
+    assert check.level == OK and check.text.endswith("; reconstructor fp16; finder fp16")
+    golden = checks.check_golden(chosen)
+    assert golden.level == OK and golden.text.startswith("TensorRT 8.2.1.8, fp16")
+    assert "(limit 0.005)" in golden.text  # of FP16, not of FP32
+    gpu.set(FAKE_NO_GPU="1")
+    check = checks.guarded("tensorrt", lambda: check_tensorrt(NANO, chosen), checks.WITHOUT)
+    assert check.level == ERROR and "finds no GPU" in check.text and check.fix == checks.WITHOUT
+
+
+def test_onnxruntime_is_not_missed_where_tensorrt_runs_every_network(monkeypatch: Any) -> None:
+    say(monkeypatch, 1, "No module named 'onnxruntime'")
+    runs = checks.Check("tensorrt", OK, "8.2.1.8, GPU, pycuda; reconstructor fp16")
+    assert checks.check_onnxruntime([runs]).level == OK
+    for other in ([], [checks.Check("tensorrt", OK, "not installed; ONNX Runtime runs the networks")],
+                  [runs._replace(level=WARNING)]):
+        assert checks.check_onnxruntime(other).level == ERROR

@@ -12,8 +12,8 @@ from unittest import mock
 import pytest
 
 from edge.cli import bench, main, report
+from edge.cli.finding import open_network
 from edge.errors import SettingsError
-from edge.runtime.backends import open_backend
 from edge.runtime.watch import Watch
 from edge.settings import Settings
 from tests.edge.cli.test_bench import QUICK, SMALL
@@ -92,12 +92,12 @@ def test_a_disk_that_is_full_is_said(tmp_path: Any, monkeypatch: Any) -> None:
 
 def pretend_tensorrt(monkeypatch: Any, precision: str = "fp16") -> None:
     def opened(*arguments: Any) -> Any:
-        backend = open_backend(*arguments)
-        backend.name = "trt"
+        backend = open_network(*arguments)
+        backend.name, backend.precision = "trt", precision
         backend.detail = "TensorRT 8.2.1.8, %s, NVIDIA Tegra X1, /usr/lib/libcudart.so" % precision
         return backend
 
-    monkeypatch.setattr(report, "open_backend", opened)
+    monkeypatch.setattr(report, "open_network", opened)
 
 
 class OneReading(Watch):
@@ -163,7 +163,7 @@ def test_a_nano_without_fp16_has_no_estimate(tmp_path: Any, monkeypatch: Any) ->
 
 def test_the_estimate_from_end_to_end_is_of_the_shipped_bundle_as_it_comes() -> None:
     def compare(chosen: Settings, name: str = "morphable", other: str = "trt") -> Dict[str, Any]:
-        nets = {"network": {"backend": "trt", "detail": "fp16", "ms": {"median": 15.0}}}
+        nets = {"network": {"backend": "trt", "precision": "fp16", "ms": {"median": 15.0}}}
         nets["finder"] = dict(nets["network"], backend=other)
         made = {"target": "nano-jp46", "networks": nets, "end_to_end": {"frames_per_s": 18.0}}
         report.add_comparisons(made, {"name": name}, chosen)
