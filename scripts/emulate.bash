@@ -1,6 +1,6 @@
 # Used by scripts/arm64: a small Debian for arm64 in a folder, and running its programs under qemu. Sourced, not run.
 # Wants from who sources it: lib.bash, $store (the folder of it all), $debian (the root folder in it), $suite, ${packages[@]},
-# $mirror ("": that of this machine's apt). Sets $qemu, $keyring and $host_python.
+# $mirror ("": that of this machine's apt), and of what is installed in the root folder $inside and $libraries. Sets $qemu, $keyring and $host_python.
 # shellcheck shell=bash
 
 CANNOT=77
@@ -149,6 +149,7 @@ debian_root() {
     for package in "$apt"/archives/*.deb; do
         dpkg-deb -x "$package" "$debian" || fail "$package cannot be unpacked; the reason is above"
     done
+    [ -e "$debian/bin/sh" ] || ln -s dash "$debian/bin/sh"
     rm -rf "$apt"
     printf '%s\n' "$stamp" >"$debian.stamp"
     say "$debian: $(du -sm "$debian" | cut -f 1) MB"
@@ -182,7 +183,8 @@ enter() {
 emulated() {
     local limit=$1 result=0
     shift
-    INSIDE_PATH=$inside/app:$libraries timeout --kill-after=10 "$limit" unshare --user --map-root-user --mount \
+    # In the foreground: Ctrl-C, or whoever ends this script's processes as a group, reaches what runs inside, too.
+    INSIDE_PATH=$inside/app:$libraries timeout --foreground --kill-after=10 "$limit" unshare --user --map-root-user --mount \
         bash -c "$(declare -f enter); enter \"\$@\"" enter "$debian" "$qemu" "$@" || result=$?
     [ "$result" != 124 ] || say "no end after $limit s" >&2
     return $result
