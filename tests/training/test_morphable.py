@@ -14,6 +14,7 @@ from edge.pose import decode_pose
 from export.compare import run_graph
 from export.fold import fold_batch_norm
 from export.graph import assert_graph, export_onnx, predict
+from export.lint import require_clean
 from tests.training.data_samples import car_shards
 from tests.training.toys import SMALL, killed_at, same
 from training import checkpoint, curve
@@ -88,6 +89,7 @@ def test_onnx_gives_the_same(network: Morphable, tmp_path: Path) -> None:
     image = torch.randn(1, 3, 64, 64)
     shapes = export_onnx(fold_batch_norm(network.eval()), image, tmp_path / "network.onnx")
     model = assert_graph(tmp_path / "network.onnx", {"image": (1, 3, 64, 64)}, shapes)
+    require_clean(tmp_path / "network.onnx")
     assert [entry.version for entry in model.opset_import] == [13]
     assert not {node.op_type for node in model.graph.node} & {"BatchNormalization", "Dropout", "Shape", "ScatterND"}
     found = run_graph(tmp_path / "network.onnx", image.numpy())

@@ -18,6 +18,7 @@ from edge.pose import decode_pose
 from export.compare import run_graph
 from export.fold import fold_batch_norm
 from export.graph import assert_graph, export_onnx, predict
+from export.lint import require_clean
 from tests.training.toys import ellipsoid_depth
 from training import losses_extras, losses_mesh, losses_points, losses_voxels
 from training.losses import fixed_view_loss
@@ -137,6 +138,7 @@ def test_onnx_gives_the_same(named: tuple[str, Shared], tmp_path: Path) -> None:
     folded = fold_batch_norm(network)
     shapes = export_onnx(folded, image, tmp_path / "network.onnx")
     model = assert_graph(tmp_path / "network.onnx", {"image": (1, 3, 64, 64)}, shapes)
+    require_clean(tmp_path / "network.onnx")
     assert not {node.op_type for node in model.graph.node} & {"Pad", "BatchNormalization", "Shape", "ScatterND"}
     found = run_graph(tmp_path / "network.onnx", image.numpy())
     for key, value in predict(network, image).items():
