@@ -4,6 +4,7 @@
 # shellcheck shell=bash
 
 CANNOT=77
+PATH=$PATH:/usr/sbin:/sbin # chroot, for who is not root
 qemu='' keyring='' host_python=''
 
 # cannot WORDS: this machine cannot run it. A dry run says so and goes on.
