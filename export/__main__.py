@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edge.bundle import DEFAULT, read_manifest
+from edge.bundle import DEFAULT, PRECISIONS, read_manifest
 from edge.errors import CarcloudError, DataError
 from edge.targets import TARGETS, find_target
 
@@ -59,11 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     figures = commands.add_parser("figures", help="record CarPC-1 figures in a bundle's manifest")
     figures.add_argument("bundle", type=Path)
     figures.add_argument("results", type=Path, help="results.json of: python -m training benchmark")
+    figures.add_argument("--precision", default="fp32", choices=PRECISIONS, help="of which file (default: %(default)s)")
     figures.set_defaults(run=run_figures)
     guess = commands.add_parser(
         "estimate", help="a Jetson Nano's time for a network", description="Estimated, not measured: docs/estimate.md."
     )
     guess.add_argument("graph", type=Path, nargs="?", metavar="BUNDLE_OR_ONNX", help="bundle folder or .onnx file")
+    guess.add_argument("--precision", default="fp16", help="fp16 or fp32 (default: %(default)s)")
     guess.add_argument("--layers", action="store_true", help="print the time of every layer")
     guess.add_argument("--check", action="store_true", help="compare with networks whose times are published")
     guess.set_defaults(run=run_estimate)
@@ -75,7 +77,26 @@ def _parser() -> argparse.ArgumentParser:
         "--target", action="append", metavar="NAME", help=f"{', '.join(TARGETS)}; may be repeated (default: all)"
     )
     lint.set_defaults(run=run_lint)
+    _precisions(commands)
     return parser
+
+
+def _precisions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The commands that make and compare further precisions."""
+    made = commands.add_parser(
+        "precisions", help="put FP16 and INT8 networks into a bundle",
+        description="Make the bundle's network in further precisions, judge and store them: docs/precision.md.",
+    )  # fmt: skip
+    made.add_argument("bundle", type=Path, help="bundle folder to complete")
+    made.add_argument("--data", type=Path, required=True, help="shards, made by: python -m training data")
+    made.add_argument("--photos", type=Path, help="folder of photos of cars to calibrate on as well")
+    made.add_argument("--only", default="", metavar="LIST", help="comma list out of: fp16, int8, int8-cpu")
+    made.set_defaults(run=run_precisions)
+    compared = commands.add_parser(
+        "table", help="the precisions of a bundle side by side", description="CarPC-1, megabytes and milliseconds."
+    )
+    compared.add_argument("bundle", help="bundle folder or the name of a shipped one")
+    compared.set_defaults(run=run_table)
 
 
 def run_bundle(options: argparse.Namespace) -> int:
@@ -166,8 +187,25 @@ def run_figures(options: argparse.Namespace) -> int:
         results = json.loads(options.results.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{options.results} cannot be read ({error}); run: python -m training benchmark") from None
-    record_figures(options.bundle, results)
+    record_figures(options.bundle, results, options.precision)
     print(f"recorded in {options.bundle / 'manifest.json'}")
+    return 0
+
+
+def run_precisions(options: argparse.Namespace) -> int:
+    """Make further precisions, saying what each is like."""
+    from export.precisions import write_precisions
+
+    only = [name.strip() for name in options.only.split(",") if name.strip()]
+    write_precisions(options.bundle, options.data, options.photos, only)
+    return 0
+
+
+def run_table(options: argparse.Namespace) -> int:
+    """Print the table, its times measured now."""
+    from export.table import table
+
+    print(table(options.bundle))
     return 0
 
 
@@ -179,12 +217,12 @@ def run_estimate(options: argparse.Namespace) -> int:
     if options.graph is None and not options.check:
         raise DataError("nothing to estimate: give a bundle's folder or a .onnx file, or --check")
     if options.graph is not None:
-        result = estimate(options.graph)
+        result = estimate(options.graph, options.precision)
         if options.layers:
             print(layer_table(result))
         print(
-            f"{options.graph}: {_spoken(result.record())} on a Jetson Nano (TensorRT, FP16, batch 1, network only; "
-            f"estimated, not measured), {len(result.layers)} layers, {result.gflop:.2f} GFLOP"
+            f"{options.graph}: {_spoken(result.record())} on a Jetson Nano (TensorRT, {options.precision.upper()}, "
+            f"batch 1, network only; estimated, not measured), {len(result.layers)} layers, {result.gflop:.2f} GFLOP"
         )
     if options.check:
         print(f"{'network':<24} {'GFLOP':>6} {'predicted':>9} {'observed':>8} ratio")

@@ -257,6 +257,8 @@ def test_a_bundle_that_sees_no_car_is_scored_worst(cars: list[CarMesh], tmp_path
         (["--network", "lin2018", "--checkpoint", "a.pt", "--checkpoint", "b.pt"], "one --checkpoint for each"),
         (["--views", "0"], "--views is 0; give 1 or more"),
         (["--max-points", "-1"], "--max-points is -1; give 0 or more"),
+        (["--precision", "int4"], "--precision does not know 'int4'; .*fp32, fp16, int8, int8-cpu"),
+        (["--precision", "int8"], "--precision int8 is of a bundle; say of which, with --bundle"),
     ],
 )
 def test_wrong_flags_are_sentences(flags: list[str], sentence: str) -> None:

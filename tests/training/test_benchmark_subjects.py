@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
-from edge.bundle import load_bundle
-from edge.errors import BackendError, DataError, SettingsError
+from edge.bundle import load_bundle, sha256_file
+from edge.errors import BackendError, BundleError, DataError, SettingsError
+from edge.runtime.backends import open_backend
 from tests.edge.helpers import TINY_BUNDLE, copy_tiny_bundle
 from tests.training.benchmark_cars import constants
 from training import checkpoint
@@ -51,6 +52,45 @@ class Toy(Network):
             length=torch.log(torch.tensor([[4.2, 0.05]])),
             classes=classes,
         )
+
+
+def with_int8(folder: Path) -> Path:
+    """The tiny bundle, its INT8 network being the FP32 one of a picture with more contrast."""
+    bundle = Path(copy_tiny_bundle(str(folder)))
+    model = onnx.load(str(bundle / "reconstructor.onnx"))
+    image = model.graph.input[0].name
+    model.graph.node.insert(0, helper.make_node("Mul", [image, "gain"], ["brighter"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(1.25, np.float32), "gain"))
+    for node in list(model.graph.node)[1:]:
+        node.input[:] = ["brighter" if name == image else name for name in node.input]
+    onnx.save(model, str(bundle / "reconstructor.int8.onnx"))
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["precisions"] = {"fp32": {"file": "reconstructor.onnx"}, "int8": {"file": "reconstructor.int8.onnx"}}
+    file = bundle / "reconstructor.int8.onnx"
+    manifest["files"][file.name] = {"sha256": sha256_file(str(file)), "bytes": file.stat().st_size}
+    manifest["network"] = {"nano_ms_estimate": {"ms": 3.0}}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    return bundle
+
+
+def test_a_bundle_is_scored_in_the_precision_asked_for(tmp_path: Path) -> None:
+    bundle = with_int8(tmp_path)
+    single, int8 = (subjects.bundle_subject(str(bundle), precision) for precision in ("fp32", "int8"))
+    assert (single.name, int8.name) == ("tiny", "tiny-int8") and single.sha256 != int8.sha256
+    assert single.cost["nano_ms"] == 3.0 and "nano_ms" not in int8.cost  # Maxwell has no INT8
+    clouds = [subjects.predictor(subject)(PICTURE).points for subject in (single, int8)]
+    assert clouds[0].shape != clouds[1].shape or np.abs(clouds[0] - clouds[1]).max() > 1e-3
+    with pytest.raises(BundleError, match="holds no fp16 network, it has fp32, int8"):
+        subjects.bundle_subject(str(bundle), "fp16")
+
+
+def test_tensorrts_int8_is_computed_as_it_is_written(tmp_path: Path) -> None:
+    bundle = load_bundle(str(with_int8(tmp_path)))
+    image = np.random.default_rng(1).normal(0, 1, bundle.graph.input_shape).astype(np.float32)
+    wanted = open_backend(bundle, "ort", graph=bundle.graph_at("int8")).run({bundle.input_name: image})
+    found = plain.ExactBackend(bundle.graph_at("int8"), 1).run({bundle.input_name: image})
+    assert list(found) == list(bundle.outputs)
+    np.testing.assert_allclose(found["maps"], wanted["maps"], atol=1e-4)
 
 
 def test_an_onnx_file_without_manifest_is_scored_by_the_contract(tmp_path: Path) -> None:

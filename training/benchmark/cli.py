@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge.bundle import DEFAULT, load_bundle
+from edge.bundle import DEFAULT, PRECISIONS, load_bundle
 from edge.errors import SettingsError
 from training.benchmark import protocol
 from training.benchmark.plan import ROWS
@@ -19,6 +19,7 @@ every shipped bundle is scored; lin2018 is always among the rows. The first netw
 EXAMPLES = """examples:
   python -m training benchmark --workers 2
   python -m training benchmark --bundle runs/mine/bundle --onnx other.onnx --out runs/compare
+  python -m training benchmark --bundle edge/bundles/morphable --precision fp32,int8 --rows network
   python -m training benchmark --network lin2018 --checkpoint runs/lin2018/last.pt
   python -m training benchmark --export-pictures pictures/      then, with clouds made of them:
   python -m training benchmark --clouds clouds/                 clouds/BODY/CONDITION/VIEW.ply, .npy, .npz or .xyz"""
@@ -89,6 +90,12 @@ def _subjects(bench: argparse.ArgumentParser) -> None:
         help="bundle to score; may be given several times (default: all that ship with the package)",
     )
     bench.add_argument(
+        "--precision",
+        default="fp32",
+        metavar="LIST",
+        help="score each --bundle in these: comma list out of " + ", ".join(PRECISIONS) + " (default: %(default)s)",
+    )
+    bench.add_argument(
         "--onnx",
         type=Path,
         action="append",
@@ -154,6 +161,9 @@ def run_benchmark(options: argparse.Namespace) -> int:
     """Score, write, print the main table."""
     rows = ROWS if options.rows == "all" else _choice("--rows", options.rows, ROWS)
     conditions = _choice("--conditions", options.conditions, protocol.CONDITIONS)
+    precisions = _choice("--precision", options.precision, PRECISIONS)
+    if precisions != ("fp32",) and not options.bundle:
+        raise SettingsError(f"--precision {options.precision} is of a bundle; say of which, with --bundle NAME|DIR")
     _positive("--views", options.views, 1)
     _positive("--workers", options.workers, 1)
     _positive("--max-points", options.max_points, 0)
@@ -177,6 +187,7 @@ def run_benchmark(options: argparse.Namespace) -> int:
         clouds=tuple(options.clouds),
         worst=options.missing == "worst",
         workers=options.workers,
+        precisions=precisions,
     )
     outcome = run(plan, _say)
     report.write(outcome.results, outcome.timings, options.out)

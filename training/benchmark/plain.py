@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import CLOUD_OUTPUTS, OUTPUTS, Bundle
+from edge.bundle import CLOUD_OUTPUTS, OUTPUTS, Bundle, Graph
 from edge.errors import BackendError, SettingsError
 from edge.geometry import cube_corner_views
 from edge.runtime.backends import Backend
 
 INPUT = "image"
+#: What runs ONNX files here.
+PROVIDER = "CPUExecutionProvider"
 #: Lower and upper corner of the box that a file's ``occupancy`` fills: the unit cube, in which a car always fits.
 GRID = (-0.5, -0.5, -0.5, 0.5, 0.5, 0.5)
 Shapes = Mapping[str, tuple[int, ...]]
@@ -51,7 +53,7 @@ def plain_network(
 
 def open_onnx(path: Path) -> PlainNetwork:
     """The file's tensors checked against the contract; BackendError if it is another kind of network."""
-    from edge.runtime.backends.ort import PROVIDER, import_onnxruntime, runtime_errors
+    from edge.runtime.backends.ort import import_onnxruntime, runtime_errors
 
     if not path.is_file():
         raise BackendError(f"no ONNX file at {path}; give --onnx FILE.onnx, or --bundle for a bundle folder")
@@ -142,3 +144,27 @@ class TorchBackend(Backend):
         with torch.inference_mode():
             given = self._network(torch.from_numpy(inputs[INPUT])).given()
         return {name: value.numpy() for name, value in given.items()}
+
+
+class ExactBackend(Backend):
+    """An ONNX graph, node by node as it is written, on the CPU: what a graph for another device computes.
+
+    ONNX Runtime otherwise rewrites QDQ graphs to integer kernels whose 8-bit products saturate at 16 bits on x86 before
+    VNNI, which no GPU's do (docs/precision.md).
+    """
+
+    name = "exact"
+
+    def __init__(self, graph: Graph, threads: int = 0) -> None:
+        from edge.runtime.backends.ort import import_onnxruntime
+
+        runtime = import_onnxruntime()
+        options = runtime.SessionOptions()
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        self._session = runtime.InferenceSession(graph.path, sess_options=options, providers=[PROVIDER])
+        self._outputs = list(graph.outputs)
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))

@@ -18,6 +18,7 @@ class Plan:
     always, unless rows leaves networks out. worst: whether missing clouds get the worst score. rows: out of ROWS.
     views: a body and condition. max_points: of the streamed cloud. truth_points: of the ground truth; fewer only in
     tests. workers: processes. sizes: at which the clouds of networks are scored; fewer where only these matter.
+    precisions: in which each of ``bundles`` is scored.
     """
 
     bundles: tuple[str, ...]
@@ -36,3 +37,4 @@ class Plan:
     worst: bool = False
     workers: int = 1
     sizes: tuple[int, ...] = metrics.SIZES
+    precisions: tuple[str, ...] = ("fp32",)

@@ -77,7 +77,9 @@ def results_of(
             "seed": protocol.SEED,
         },
         "bundles": [
-            {"name": s.name, "sha256": s.sha256, "training": s.training} for s in found if s.kind == "bundle"
+            {"name": s.name, "precision": s.precision, "sha256": s.sha256, "training": s.training}
+            for s in found
+            if s.kind == "bundle"
         ],
         "subjects": [
             {"name": s.name, "kind": s.kind, "sha256": s.sha256, "missing": list(s.missing)} for s in found

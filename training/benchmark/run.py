@@ -68,7 +68,7 @@ def networks_of(plan: Plan) -> list[Subject]:
     """
     if "network" not in plan.rows:
         return []
-    found = [subjects.bundle_subject(name) for name in plan.bundles]
+    found = [subjects.bundle_subject(name, precision) for name in plan.bundles for precision in plan.precisions]
     found += [subjects.onnx_subject(path) for path in plan.onnx]
     found += [subjects.checkpoint_subject(name, path) for name, path in plan.networks]
     names = [goals.REFERENCE] if found or plan.clouds else shipped_bundles()

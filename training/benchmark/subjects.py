@@ -13,10 +13,10 @@ from typing import Any, Literal
 import numpy as np
 
 from edge.bundle import Bundle, load_bundle, sha256_file
-from edge.runtime.backends import open_backend
+from edge.runtime.backends import Backend, open_backend
 from edge.runtime.reconstructor import Reconstructor
 from training.benchmark import clouds
-from training.benchmark.plain import TorchBackend, open_checkpoint, open_onnx, torch_network
+from training.benchmark.plain import ExactBackend, TorchBackend, open_checkpoint, open_onnx, torch_network
 from training.benchmark.protocol import CLOUD_POINTS, Answer, Predictor
 
 
@@ -26,6 +26,7 @@ class Subject:
 
     name: what the tables call it. path: bundle folder, ONNX file, checkpoint or folder of clouds. sha256: of the file
     that decides the result. network: its name in the registry, for a checkpoint. training: provenance, of a bundle.
+    precision: which of a bundle's networks (``edge.bundle.PRECISIONS``).
     """
 
     name: str
@@ -36,22 +37,25 @@ class Subject:
     cost: dict[str, float] = field(default_factory=dict)
     training: Any = None
     missing: tuple[str, ...] = ()
+    precision: str = "fp32"
 
 
-def bundle_subject(name_or_path: str) -> Subject:
-    """A bundle by name or folder. BundleError if it is missing or damaged."""
+def bundle_subject(name_or_path: str, precision: str = "fp32") -> Subject:
+    """A bundle by name or folder, in one of its precisions. BundleError if it is missing, damaged, or without that."""
     bundle = load_bundle(name_or_path)
     network = bundle.manifest.get("network", {})
-    cost = file_cost(Path(bundle.file("reconstructor.onnx")))
+    path = Path(bundle.graph_at(precision).path)
+    cost = file_cost(path)
     if "gflop" in network:
         cost["gflop"] = float(network["gflop"])
     if "parameters" in network:
         cost["parameters_m"] = float(network["parameters"]) / 1e6
-    # Estimated at export (python -m export), where the estimator is.
-    for key, value in network.get("nano_ms_estimate", {}).items():
+    # Estimated at export (python -m export), where the estimator is: of an engine in FP16, whatever it is built from.
+    for key, value in network.get("nano_ms_estimate", {}).items() if precision in ("fp32", "fp16") else ():
         cost[f"nano_{key}"] = float(value)
-    sha256 = bundle.manifest["files"]["reconstructor.onnx"]["sha256"]
-    return Subject(bundle.name, "bundle", bundle.path, sha256, cost=cost, training=bundle.manifest.get("training"))
+    sha256, training = bundle.manifest["files"][path.name]["sha256"], bundle.manifest.get("training")
+    name = bundle.name if precision == "fp32" else f"{bundle.name}-{precision}"
+    return Subject(name, "bundle", bundle.path, sha256, cost=cost, training=training, precision=precision)
 
 
 def file_cost(path: Path) -> dict[str, float]:
@@ -114,7 +118,7 @@ def predictor(
     "occluded" they are cropped with the error a finder makes. Not for clouds, which are there already.
     """
     if subject.kind == "bundle":
-        return reconstruction(load_bundle(subject.path), backend, max_points, threads)
+        return reconstruction(load_bundle(subject.path), backend, max_points, threads, subject.precision)
     if subject.kind == "onnx":
         return reconstruction(open_onnx(Path(subject.path)), backend, max_points, threads)
     import torch
@@ -126,9 +130,16 @@ def predictor(
     return _predictor(Reconstructor(bundle, TorchBackend(network), max_points))
 
 
-def reconstruction(bundle: Bundle, backend: str, max_points: int, threads: int = 1) -> Predictor:
-    """A bundle's network as a predictor."""
-    return _predictor(Reconstructor(bundle, open_backend(bundle, backend, threads=threads), max_points))
+def reconstruction(
+    bundle: Bundle, backend: str, max_points: int, threads: int = 1, precision: str = "fp32"
+) -> Predictor:
+    """A bundle's network in a precision as a predictor. "int8", which is TensorRT's, is computed as it is written."""
+    graph = bundle.graph_at(precision)
+    if precision == "int8" and backend in ("auto", "ort"):
+        opened: Backend = ExactBackend(graph, threads)
+    else:
+        opened = open_backend(bundle, backend, threads=threads, graph=graph)
+    return _predictor(Reconstructor(bundle, opened, max_points))
 
 
 def _predictor(reconstructor: Reconstructor) -> Predictor:
