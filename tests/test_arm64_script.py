@@ -175,7 +175,7 @@ def test_a_part_that_fails_is_remembered_and_the_rest_runs(stubs: Path) -> None:
 
 
 def test_a_command_without_end_is_ended(stubs: Path) -> None:
-    stub(stubs, "unshare", "sleep 60")
+    stub(stubs, "unshare", "exec sleep 60")
     ran = call_function(stubs, "emulated 1 python3 || echo code $?")
     assert ran.stdout == "code 124\n"
     assert "no end after 1 s" in ran.stderr
