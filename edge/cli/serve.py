@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from contextlib import ExitStack
-from typing import Any, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 from urllib.parse import quote
 
 import edge
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
         stream = stack.enter_context(Stream(hub, bundle, uri, settings, stop))
         app = create_app(hub, ServerSettings(
             settings.host, token, settings.no_auth, settings.allow_hosts, settings.camera_preview,
-            stream.source.uri, bundle.name), stream.follower.follow if stream.follower else None)
+            stream.source.uri, bundle.name), stream.follower.follow if stream.follower else None, stream.counts)
         server = Server(app, settings.host, settings.port)
         try:
             server.start()
@@ -215,6 +215,11 @@ class Stream:
             self._hub.set_state(State.FAILED, "the pipeline died of %r; the console has the details" % error)
         if not self._stop.is_set() and self._hub.newest is not None:
             print("stream: %s" % self._hub.status().message, flush=True)
+
+    def counts(self) -> Dict[str, int]:
+        """Frames "captured" and "skipped" so far; empty before the capture starts."""
+        newest = self._newest
+        return {} if newest is None else {"captured": newest.captured, "skipped": newest.skipped}
 
     def raise_if_hopeless(self) -> None:
         """Raise what ended the stream if it never gave a cloud: then there is nothing to look at."""

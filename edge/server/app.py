@@ -4,7 +4,6 @@ sessions."""
 import json
 import math
 import re
-import time
 from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Tuple, Type, Union
 
 from flask import Flask, Response, request
@@ -14,9 +13,10 @@ import edge
 from edge import ply
 from edge.errors import CarcloudError
 from edge.runtime.following import facts as facts_of
-from edge.server import auth
+from edge.server import auth, metrics
 from edge.server.hub import Busy, Hub, Numbered, Picture, Slot, State
 from edge.server.page import load_page
+from edge.server.telemetry import Counts, Machine, Telemetry
 
 #: Longest time a request may wait for a frame, seconds; proxies and browsers give up after 60.
 LONGEST_WAIT = 30.0
@@ -69,17 +69,30 @@ class Refusal(Exception):
         self.headers = headers or {}
 
 
-def create_app(hub: Hub, settings: ServerSettings = ServerSettings(), choose: Optional[Choose] = None) -> Flask:
+def create_app(
+    hub: Hub,
+    settings: ServerSettings = ServerSettings(),
+    choose: Optional[Choose] = None,
+    counts: Optional[Counts] = None,
+    machine: Optional[Machine] = None,
+) -> Flask:
     """The WSGI application over a hub. Raises ServerError for a non-loopback host without a token.
 
-    choose: what ``POST /api/v1/target`` does; None where nobody looks for cars.
+    choose: what ``POST /api/v1/target`` does; None where nobody looks for cars. counts: what the camera's side counts.
+    machine: whose temperatures and clocks are told; this one unless given.
     """
     auth.check_bind(settings.host, settings.token, settings.no_auth)
     app = Flask("carcloud", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     names = auth.allowed_hosts(settings.host, settings.allow_hosts)
     app.before_request(lambda: _guard(settings, names))
-    app.after_request(_secure)
+    telemetry = Telemetry(hub, counts, machine)
+
+    def finish(response: Response) -> Response:
+        telemetry.count_answer(response.status_code)
+        return _secure(response)
+
+    app.after_request(finish)
     _handle(app, Refusal, lambda error: _error(error.code, str(error), error.headers))
     _handle(app, Busy, lambda _: _error(
         503, "%d clients wait already; try again in a second" % hub.max_waiting, {"Retry-After": "1"}))
@@ -91,7 +104,7 @@ def create_app(hub: Hub, settings: ServerSettings = ServerSettings(), choose: Op
 
     _handle(app, CarcloudError, failed)
     _add_frames(app, hub, settings.camera_preview)
-    _add_state(app, hub, settings)
+    _add_state(app, hub, settings, telemetry)
     _add_target(app, choose)
     _add_page(app)
     return app
@@ -207,27 +220,22 @@ def _add_frames(app: Flask, hub: Hub, camera_preview: bool) -> None:
         return response
 
 
-def _add_state(app: Flask, hub: Hub, settings: ServerSettings) -> None:
+def _add_state(app: Flask, hub: Hub, settings: ServerSettings, telemetry: Telemetry) -> None:
     """The routes that say how the stream is."""
-    started = time.monotonic()
     warnings = []
     if settings.no_auth and not auth.is_loopback(settings.host):
         warnings.append("--no-auth: everybody who reaches this machine sees the camera")
 
     @app.route("/api/v1/status")
     def status() -> Response:
-        now = hub.status()
-        facts: Dict[str, Any] = {
-            "version": edge.__version__, "state": now.state.value, "message": now.message, "seq": now.seq,
-            "points": now.points, "fps": round(now.fps, 2), "source": settings.source, "bundle": settings.bundle,
-            "camera_preview": settings.camera_preview, "age_s": None if now.age_s is None else round(now.age_s, 3),
-            "timings_ms": {name: round(value, 3) for name, value in now.timings_ms.items()},
-            "waiting": now.waiting, "uptime_s": round(time.monotonic() - started, 1),
-            "warnings": warnings, "errors": list(now.errors),
-        }
-        facts.update(now.facts or {"pose": None, "length": None, "body_class": None, "directions": 0})
-        facts["cars"] = None if now.sight is None else facts_of(now.sight)
+        facts = _status(telemetry, settings)
+        facts["warnings"] = warnings
         return Response(json.dumps(facts) + "\n", mimetype="application/json")
+
+    @app.route("/metrics")
+    def metrics_page() -> Response:
+        facts = {"version": edge.__version__, "bundle": settings.bundle}
+        return Response(metrics.render(telemetry.snapshot(), facts), content_type=metrics.CONTENT_TYPE)
 
     @app.route("/healthz")
     def healthz() -> Response:
@@ -237,6 +245,27 @@ def _add_state(app: Flask, hub: Hub, settings: ServerSettings) -> None:
     def readyz() -> Response:
         state = hub.status().state
         return Response(state.value + "\n", 200 if state in (State.LIVE, State.NO_CAR) else 503, mimetype="text/plain")
+
+
+def _status(telemetry: Telemetry, settings: ServerSettings) -> Dict[str, Any]:
+    """What ``/api/v1/status`` tells, but for the warnings."""
+    seen = telemetry.snapshot()
+    now, board = seen.status, seen.reading.board
+    hottest = board.hottest
+    facts: Dict[str, Any] = {
+        "version": edge.__version__, "state": now.state.value, "message": now.message, "quality": seen.quality,
+        "seq": now.seq, "points": now.points, "fps": round(now.fps, 2), "source": settings.source,
+        "bundle": settings.bundle, "camera_preview": settings.camera_preview,
+        "age_s": None if now.age_s is None else round(now.age_s, 3),
+        "timings_ms": {name: round(value, 3) for name, value in now.timings_ms.items()},
+        "captured": seen.counts.get("captured"), "skipped": seen.counts.get("skipped"),
+        "reconnects": seen.counts.get("reconnects"), "power_mode": board.power_mode,
+        "temperature": None if hottest is None else {"zone": hottest[0], "celsius": round(hottest[1], 1)},
+        "waiting": now.waiting, "uptime_s": round(seen.uptime_s, 1), "errors": list(now.errors),
+    }
+    facts.update(now.facts or {"pose": None, "length": None, "body_class": None, "directions": 0})
+    facts["cars"] = None if now.sight is None else facts_of(now.sight)
+    return facts
 
 
 def _add_target(app: Flask, choose: Optional[Choose]) -> None:
