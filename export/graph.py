@@ -89,6 +89,8 @@ def halve_weights(path: Path, smallest: int = SMALLEST) -> int:
     saved = 0
     casts = []
     kernels = {node.input[1] for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")}
+    # Nor does TensorRT fold a QuantizeLinear into a kernel that is no constant.
+    kernels |= {node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
     for tensor in model.graph.initializer:
         large = tensor.data_type == TensorProto.FLOAT and int(np.prod(tensor.dims)) > smallest
         if not large or tensor.name in kernels:

@@ -85,6 +85,9 @@ def test_files_suit_old_readers_and_tensorrt(made: tuple[Path, list[str]]) -> No
         # TensorRT's parser wants kernels that come from no Cast.
         cast = {name for node in model.graph.node if node.op_type == "Cast" for name in node.output}
         assert not cast & {node.input[1] for node in model.graph.node if node.op_type == "Conv"}
+        if file != FILES["fp16"]:
+            assert cast  # linear layers are stored as float16
+            assert not cast & {node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
     kinds = {t.data_type for t in onnx.load(str(made[0] / FILES["int8"])).graph.initializer}
     assert onnx.TensorProto.INT32 not in kinds and onnx.TensorProto.UINT8 not in kinds
 
