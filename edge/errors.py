@@ -67,3 +67,9 @@ class EngineError(CarcloudError):
     """A TensorRT engine that is not there, does not fit, or cannot be built."""
 
     exit_code = 10
+
+
+class LogError(CarcloudError):
+    """A recording that cannot be written on (the disk is full), opened, or read."""
+
+    exit_code = 11

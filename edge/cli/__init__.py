@@ -11,7 +11,8 @@ import edge
 from edge.errors import CarcloudError
 
 #: A command's module is named like it, has ``register(subparsers)`` and sets ``run``, a function of the options.
-COMMANDS = ("edge.cli.serve", "edge.cli.reconstruct", "edge.cli.build", "edge.cli.bench", "edge.cli.doctor")
+COMMANDS = ("edge.cli.serve", "edge.cli.reconstruct", "edge.cli.build", "edge.cli.bench", "edge.cli.doctor",
+            "edge.cli.record", "edge.cli.replay")
 
 EPILOG = """examples:
   carcloud serve                          the demo clip, live on http://127.0.0.1:8000/
@@ -19,6 +20,8 @@ EPILOG = """examples:
   carcloud build                          TensorRT engines for this machine
   carcloud bench                          how fast this machine is
   carcloud doctor                         what is missing, and the command that mends it
+  carcloud record http://192.168.1.20:8000 --out drive.cclog
+  carcloud replay drive.cclog             the same page, from the log
 
 carcloud COMMAND --help explains a command.
 """

@@ -1,14 +1,15 @@
-"""The pull client: asks a carcloud server for the newest cloud, again and again, over one kept connection."""
+"""The pull clients: ask a carcloud server for what is newest, again and again, over one kept connection."""
 
 import http.client
 import json
 import socket
 import time
-from typing import Iterator, Optional, Tuple
+from email.message import Message
+from typing import Any, Dict, Generic, Iterator, NamedTuple, Optional, Tuple, TypeVar
 from urllib.parse import urlsplit
 
 from edge import wire
-from edge.errors import ServerError
+from edge.errors import ServerError, WireError
 from edge.wire import Packet
 
 #: Pause before the first and the longest pause between attempts to reconnect, seconds.
@@ -21,13 +22,28 @@ class NoCloud(ServerError):
     """Nothing came in time; asking again may help."""
 
 
-class PullClient:
-    """Pulls clouds from one server. Not for sharing between threads.
+class Shot(NamedTuple):
+    """One camera picture. headers: what the server says of it: X-Image-Size, X-Crop, X-Pose, X-Cars."""
+
+    seq: int
+    jpeg: bytes
+    headers: Dict[str, str]
+
+
+Pulled = TypeVar("Pulled", Packet, Shot)
+
+
+class Puller(Generic[Pulled]):
+    """Pulls from one path of one server. Not for sharing between threads.
 
     received, skipped, reconnects: counters; skipped are frames the server published and this client never saw.
-    age: seconds from capture to the moment the last cloud was decoded here. It needs no common clock: the server says
+    connected: whether the last request was answered. body: the bytes of the last frame as they came.
+    age: seconds from capture to the moment the last frame was decoded here. It needs no common clock: the server says
         how old the frame was when it left, and this side adds the time from the answer's first byte on.
     """
+
+    path = ""
+    what = ""
 
     def __init__(self, url: str, token: Optional[str] = None) -> None:
         parts = urlsplit(url if "//" in url else "//" + url, scheme="http")
@@ -37,6 +53,7 @@ class PullClient:
             self._address: Tuple[str, int] = (parts.hostname, parts.port or 8000)
         except ValueError:
             raise ServerError("%r has no valid port; give e.g. http://127.0.0.1:8000" % url)
+        self.url = "http://%s:%d" % self._address
         self._headers = {"Authorization": "Bearer " + token} if token else {}
         self._connection: Optional[http.client.HTTPConnection] = None
         self._after = 0
@@ -44,45 +61,65 @@ class PullClient:
         self.skipped = 0
         self.reconnects = 0
         self.age = float("nan")
+        self.connected = False
+        self.body = b""
 
-    def next(self, timeout: float = 10.0) -> Packet:
-        """The newest cloud that this client has not seen, waiting for it up to ``timeout`` seconds.
+    def next(self, timeout: float = 10.0) -> Pulled:
+        """The newest frame that this client has not seen, waiting for it up to ``timeout`` seconds.
 
         Reconnects with growing pauses while the server is away or busy. Raises NoCloud: nothing came in time;
         ServerError: the token is missing or wrong, or this is no carcloud server; WireError: damaged bytes.
         """
         deadline = time.monotonic() + timeout
-        pause, reason = FIRST_PAUSE, "the server published no new cloud"
+        pause, reason = FIRST_PAUSE, "the server published no new %s" % self.what
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise NoCloud("no cloud from http://%s:%d within %g s: %s" % (self._address + (timeout, reason)))
+                raise NoCloud("no %s from %s within %g s: %s" % (self.what, self.url, timeout, reason))
             try:
-                packet = self._ask(left)
+                frame = self._ask(left)
             except (OSError, http.client.HTTPException) as error:
                 self.close()
+                self.connected = False
                 self.reconnects += 1
                 reason = "%s; is 'carcloud serve' running there?" % _words(error)
             except _Busy as error:
                 reason = str(error)
             else:
-                if packet is not None:
-                    return packet
+                if frame is not None:
+                    return frame
                 pause = FIRST_PAUSE
                 continue
             time.sleep(max(0.0, min(pause, deadline - time.monotonic())))
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def __iter__(self) -> Iterator[Packet]:
-        """Clouds without end; leave the loop when you have enough."""
+    def __iter__(self) -> Iterator[Pulled]:
+        """Frames without end; leave the loop when you have enough."""
         while True:
             yield self.next()
 
-    def __enter__(self) -> "PullClient":
+    def __enter__(self: "Client") -> "Client":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def status(self, timeout: float = 5.0) -> Optional[Dict[str, Any]]:
+        """The server's state as it is now, see ``docs/server.md``; None if it does not answer. Raises ServerError."""
+        try:
+            status, body, _, _ = self._get("/api/v1/status", timeout)
+        except (OSError, http.client.HTTPException):
+            self.close()
+            return None
+        if status != 200:
+            raise ServerError("%s answers %d: %s" % (self.url, status, _sentence(body)))
+        try:
+            state = json.loads(body.decode("utf-8"))
+        except ValueError:
+            state = None
+        if not isinstance(state, dict):
+            raise ServerError("%s tells its state in %r; is this carcloud?" % (self.url, body[:60]))
+        return state
 
     def close(self) -> None:
         """Drop the connection; the next :meth:`next` makes a new one."""
@@ -90,27 +127,34 @@ class PullClient:
             self._connection.close()
             self._connection = None
 
-    def _ask(self, left: float) -> Optional[Packet]:
+    def _decode(self, body: bytes, headers: Message) -> Pulled:
+        raise NotImplementedError
+
+    def _ask(self, left: float) -> Optional[Pulled]:
         """One request; None if the server had nothing newer."""
         wait = min(left, 10.0)
-        status, body, seconds_old = self._get("/api/v1/cloud?after=%d&timeout=%.3f" % (self._after, wait), left + 5.0)
+        status, body, headers, first_byte = self._get(
+            "%s?after=%d&timeout=%.3f" % (self.path, self._after, wait), left + 5.0)
+        self.connected = True
         if status == 204:
             return None
         if status == 503:
             raise _Busy(_sentence(body))
         if status != 200:
-            raise ServerError("http://%s:%d answers %d: %s" % (self._address + (status, _sentence(body))))
-        start = time.monotonic()
-        packet = wire.decode(body)
-        self.age = seconds_old + time.monotonic() - start
-        if 0 < self._after < packet.seq:
-            self.skipped += packet.seq - self._after - 1
-        self._after = packet.seq
+            raise ServerError("%s answers %d: %s" % (self.url, status, _sentence(body)))
+        frame = self._decode(body, headers)
+        # NaN if the server does not say.
+        self.age = float(headers.get("X-Age-Ms") or "nan") / 1e3 + time.monotonic() - first_byte
+        seq = frame.seq
+        if 0 < self._after < seq:
+            self.skipped += seq - self._after - 1
+        self._after = seq
         self.received += 1
-        return packet
+        self.body = body
+        return frame
 
-    def _get(self, path: str, timeout: float) -> Tuple[int, bytes, float]:
-        """Status, body, and how old the frame is now that all of it is here (NaN if the server does not say)."""
+    def _get(self, path: str, timeout: float) -> Tuple[int, bytes, Message, float]:
+        """Status, body, headers, and when the answer's first byte came."""
         if self._connection is None:
             self._connection = http.client.HTTPConnection(self._address[0], self._address[1], timeout=timeout)
             self._connection.connect()
@@ -123,8 +167,33 @@ class PullClient:
         body = answer.read(MAX_ANSWER + 1)
         if len(body) > MAX_ANSWER:
             raise http.client.HTTPException("the answer has more than %d bytes" % MAX_ANSWER)
-        age = answer.getheader("X-Age-Ms")
-        return answer.status, body, float(age or "nan") / 1e3 + time.monotonic() - first_byte
+        return answer.status, body, answer.headers, first_byte
+
+
+Client = TypeVar("Client", bound=Puller)
+
+
+class PullClient(Puller[Packet]):
+    """Pulls clouds; see :class:`Puller`."""
+
+    path, what = "/api/v1/cloud", "cloud"
+
+    def _decode(self, body: bytes, headers: Message) -> Packet:
+        return wire.decode(body)
+
+
+class PictureClient(Puller[Shot]):
+    """Pulls camera pictures; see :class:`Puller`."""
+
+    path, what = "/camera.jpg", "picture"
+
+    def _decode(self, body: bytes, headers: Message) -> Shot:
+        seq = headers.get("X-Seq", "")
+        if not seq.isdecimal() or body[:2] != b"\xff\xd8":
+            raise WireError("%s%s answers with %d bytes that are no numbered JPEG; is this carcloud?"
+                            % (self.url, self.path, len(body)))
+        names = ("X-Image-Size", "X-Crop", "X-Pose", "X-Cars")
+        return Shot(int(seq), body, {name: headers[name] for name in names if name in headers})
 
 
 class _Busy(Exception):
