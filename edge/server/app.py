@@ -15,7 +15,7 @@ from edge.errors import CarcloudError
 from edge.runtime.following import facts as facts_of
 from edge.server import auth, metrics
 from edge.server.hub import Busy, Hub, Numbered, Picture, Slot, State
-from edge.server.page import load_page
+from edge.server.page import load_openapi, load_page
 from edge.server.telemetry import Counts, Machine, Telemetry
 
 #: Longest time a request may wait for a frame, seconds; proxies and browsers give up after 60.
@@ -33,8 +33,8 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-#: Reachable without a token: the page itself (it holds no data and asks for the token), and the probes.
-OPEN_PATHS = ("/", "/healthz", "/readyz")
+#: Reachable without a token: the page itself (it holds no data and asks for the token), the probes, what the API is.
+OPEN_PATHS = ("/", "/healthz", "/readyz", "/api/v1/openapi.json")
 
 
 class ServerSettings(NamedTuple):
@@ -293,8 +293,8 @@ def _add_target(app: Flask, choose: Optional[Choose]) -> None:
 
 
 def _add_page(app: Flask) -> None:
-    """The viewer. Its files are read once; a name that is not among them does not exist."""
-    files = load_page()
+    """The viewer, and what the API is. Its files are read once; a name that is not among them does not exist."""
+    files, openapi = load_page(), load_openapi()
 
     def serve(name: str) -> Response:
         if name not in files:
@@ -305,5 +305,6 @@ def _add_page(app: Flask) -> None:
         response.set_etag(tag)
         return response.make_conditional(request)  # type: ignore[return-value]
 
+    app.add_url_rule("/api/v1/openapi.json", "openapi", lambda: Response(openapi, mimetype="application/json"))
     app.add_url_rule("/", "page", lambda: serve("index.html"))
     app.add_url_rule("/static/<name>", "static", serve)

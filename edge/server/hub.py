@@ -4,7 +4,7 @@ import collections
 import threading
 import time
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, Optional, Tuple, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NamedTuple, Optional, Set, Tuple, TypeVar, Union
 
 import cv2
 
@@ -27,13 +27,18 @@ class State(Enum):
     """What the stream does; the value is the word users see."""
 
     STARTING = "starting"
+    OPENING = "opening"
     LIVE = "live"
     NO_CAR = "no car in view"
     STALLED = "stalled"
+    REOPENING = "reopening"
     ENDED = "source ended"
-    LOST = "camera lost"
     FAILED = "failed"
     STOPPED = "stopped"
+
+
+#: While the camera is in one of these, no picture can say how the stream is.
+CAMERA_AWAY = (State.OPENING, State.STALLED, State.REOPENING)
 
 
 class Busy(Exception):
@@ -164,6 +169,8 @@ class Hub:
         self._picture: Optional[Picture] = None
         self._state = State.STARTING
         self._message = ""
+        self._camera: Tuple[State, str] = (State.LIVE, "")
+        self._camera_said: Set[str] = set()
         self._waiting = 0
         self._closed = False
         self._costs: Dict[str, float] = {}
@@ -204,11 +211,26 @@ class Hub:
         self._changed.notify_all()
 
     def set_state(self, state: State, message: str = "") -> None:
-        """Say what no frame can say: the source ended, the camera is lost. The last cloud stays."""
+        """Say what no frame can say: the source ended, the pipeline failed. The last cloud stays."""
         with self._changed:
             self._state, self._message = state, message
-            if message and state in (State.LOST, State.FAILED):
+            if message and state is State.FAILED:
                 self._note(message)
+
+    def set_camera(self, state: State, sentence: str, then: str = "") -> None:
+        """Say how the camera is: OPENING, LIVE, STALLED, REOPENING or FAILED. The last cloud stays.
+
+        What was captured before the camera went may still be published; it does not make the stream live again.
+        sentence: kept for the status as an event, too, once until the camera is live. then: what is done about it.
+        """
+        with self._changed:
+            if state is State.LIVE:
+                self._last = time.monotonic()  # the next picture has as much time as any other
+            message = "" if state is State.LIVE else ". ".join(text.rstrip(".") for text in (sentence, then) if text)
+            self._camera = state, message
+            if sentence and sentence not in self._camera_said:
+                self._note(sentence)
+            self._camera_said = set() if state is State.LIVE else self._camera_said | {sentence}
 
     def record_error(self, message: str) -> None:
         """Keep a sentence for the status; the same sentence twice in a row is kept once."""
@@ -275,7 +297,9 @@ class Hub:
         now = time.monotonic()
         with self._changed:
             slot, state, message = self._slot, self._state, self._message
-            if state in (State.LIVE, State.NO_CAR) and now - self._last > STALLED_AFTER:
+            if state in (State.STARTING, State.LIVE, State.NO_CAR) and self._camera[0] in CAMERA_AWAY:
+                state, message = self._camera
+            elif state in (State.LIVE, State.NO_CAR) and now - self._last > STALLED_AFTER:
                 state, message = State.STALLED, "no new frame for %.0f s" % (now - self._last)
             return Status(
                 state, message, slot.seq if slot else 0,

@@ -4,7 +4,7 @@ Names and units as its manual wants them: base units (seconds, bytes, hertz, deg
 grows (https://prometheus.io/docs/practices/naming/, .../instrumenting/exposition_formats/).
 """
 
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from edge.server.hub import State
 from edge.server.telemetry import QUALITIES, Snapshot
@@ -115,5 +115,5 @@ def _many(name: str, kind: str, text: str, samples: List[Any]) -> Metric:
     return Metric(name, kind, text, samples)
 
 
-def _told(label: str, values: Dict[str, Optional[float]], scale: Value) -> List[Any]:
+def _told(label: str, values: Mapping[str, Optional[float]], scale: Value) -> List[Any]:
     return [({label: name}, value * scale) for name, value in sorted(values.items()) if value is not None]

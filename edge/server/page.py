@@ -1,4 +1,4 @@
-"""The files of the static viewer, read from the package."""
+"""The files of the static viewer and the description of the API, read from the package."""
 
 import hashlib
 import os
@@ -14,6 +14,19 @@ TYPES = {
     ".css": "text/css",
     ".svg": "image/svg+xml",
 }
+
+
+#: What the server answers, in OpenAPI 3.0; a test holds the running server to it.
+OPENAPI = os.path.join(os.path.dirname(FOLDER), "openapi.json")
+
+
+def load_openapi() -> bytes:
+    """The description of the API, JSON. Raises ServerError if it was not installed."""
+    try:
+        with open(OPENAPI, "rb") as handle:
+            return handle.read()
+    except OSError as error:
+        raise ServerError("cannot read %s: %s; install carcloud again" % (OPENAPI, error.strerror))
 
 
 def load_page() -> Dict[str, Tuple[bytes, str, str]]:

@@ -1,7 +1,7 @@
 // The page around the picture: words, numbers, chips, bars. Only text and CSSOM styles, never HTML from the server.
 
 import { MODES, markColours, rampGradient } from "./colours.js";
-import { carWords, duration } from "./state.js";
+import { carWords, duration, sourceWords } from "./state.js";
 
 export const byId = (id) => document.getElementById(id);
 
@@ -31,7 +31,7 @@ export function showFigures({ rate, ageMs, points, skipped }) {
 
 /** Facts of /api/v1/status. */
 export function showStatus(status) {
-  setText("source", status.source || "–");
+  setText("source", sourceWords(status));
   setText("bundle", status.bundle || "–");
   setText("version", status.version);
   setText("fps", `${status.fps.toFixed(1)} clouds a second`);

@@ -3,6 +3,17 @@
 /** Milliseconds without a new cloud after which "live" becomes "stalled". */
 export const STALLED_AFTER = 3000;
 
+/** States that the server knows better than the age of the cloud: their tone, and a sentence where it gives none. */
+const TOLD = {
+  starting: ["busy", "Waiting for the first cloud."],
+  opening: ["busy", "The camera is being opened."],
+  "no car in view": ["busy", ""],
+  reopening: ["warn", "The camera is being opened again; the last cloud stays."],
+  "source ended": ["busy", ""],
+  failed: ["bad", ""],
+  stopped: ["warn", ""],
+};
+
 /**
  * The one word (or two) for the badge, its tone (good, busy, warn, bad) and a sentence.
  * facts: {webgl, trouble: null | {kind, sentence}, server: null | {state, message}, sinceFrame: ms or null, frozen}
@@ -25,10 +36,9 @@ export function describe(facts) {
 
 function ofServer(server, sinceFrame) {
   if (!server) return { word: "connecting", tone: "busy", sentence: "Waiting for the server." };
-  const told = { "source ended": "busy", "camera lost": "bad", failed: "bad", stopped: "warn", starting: "busy", "no car in view": "busy" };
-  if (server.state in told) {
-    const fallback = server.state === "starting" ? "Waiting for the first cloud." : "";
-    return { word: server.state, tone: told[server.state], sentence: server.message || fallback };
+  if (server.state in TOLD) {
+    const [tone, fallback] = TOLD[server.state];
+    return { word: server.state, tone, sentence: server.message || fallback };
   }
   if (server.state === "stalled" || (sinceFrame !== null && sinceFrame > STALLED_AFTER)) {
     return { word: "stalled", tone: "warn", sentence: server.message || "No new cloud for a while." };
@@ -44,6 +54,13 @@ export function carWords({ pose, length, body_class: body }) {
   if (length) words.push(`${length.metres.toFixed(2)} ± ${length.plus_minus.toFixed(2)} m long`);
   if (pose) words.push(`seen from ${Math.round(Math.abs(pose.azimuth))}° ${pose.azimuth < 0 ? "right" : "left"} of the front`);
   return words.join(", ");
+}
+
+/** Where the pictures come from, and how often a camera has come back. */
+export function sourceWords({ source, reconnects }) {
+  if (!source) return "–";
+  if (!reconnects) return source;
+  return `${source} (came back ${reconnects === 1 ? "once" : `${reconnects} times`})`;
 }
 
 /** A duration for people: 12 ms, 3.4 s, 5 min. */

@@ -115,9 +115,10 @@ def test_status_and_probes(hub, client):
     assert facts["bundle"] == "tiny" and facts["timings_ms"]["network"] == 30.25 and facts["warnings"] == []
     assert facts["pose"] is None and facts["length"] is None and facts["body_class"] is None
     assert client.get("/readyz").status_code == 200
-    hub.set_state(State.LOST, "unplugged")
+    hub.set_camera(State.REOPENING, "unplugged", "Trying again in 2 s")
     facts = json.loads(client.get("/api/v1/status").data.decode())
-    assert facts["state"] == "camera lost" and facts["message"] == "unplugged" and facts["errors"] == ["unplugged"]
+    assert facts["state"] == "reopening" and facts["message"] == "unplugged. Trying again in 2 s"
+    assert facts["errors"] == ["unplugged"] and facts["points"] == 6000
     assert client.get("/readyz").status_code == 503 and client.get("/healthz").status_code == 200
 
 

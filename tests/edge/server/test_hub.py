@@ -90,16 +90,45 @@ def test_states_in_words(monkeypatch):
     hub.publish(result(1))
     status = hub.status()
     assert status.state is State.LIVE and status.points == 6000 and status.timings_ms["network"] == 30.25
-    hub.set_state(State.LOST, "camera unplugged")
+    hub.set_state(State.FAILED, "the box lies outside")
     status = hub.status()
-    assert (status.state.value, status.message) == ("camera lost", "camera unplugged")
-    assert status.errors == ("camera unplugged",)
+    assert (status.state.value, status.message) == ("failed", "the box lies outside")
+    assert status.errors == ("the box lies outside",)
     assert hub.newest.seq == 1 and status.points == 6000  # the last cloud stays
     hub.publish(result(2))
     assert hub.status().state is State.LIVE
     monkeypatch.setattr(hubs, "STALLED_AFTER", -1)
     assert hub.status().state.value == "stalled" and "no new frame" in hub.status().message
     hub.close()
+    assert hub.status().state is State.STOPPED
+
+
+def test_a_camera_that_is_away_wins_over_late_clouds_and_comes_back(monkeypatch):
+    hub = Hub()
+    hub.set_camera(State.OPENING, "")
+    assert (hub.status().state.value, hub.status().message) == ("opening", "")
+    hub.set_camera(State.LIVE, "")
+    assert hub.status().state is State.STARTING
+    hub.publish(result(1))
+    hub.set_camera(State.STALLED, "no picture for 5 s")
+    hub.publish(result(2))  # captured before
+    status = hub.status()
+    assert (status.state, status.message, status.seq) == (State.STALLED, "no picture for 5 s", 2)
+    for then in ("Trying again in 0.5 s", "Trying again in 1 s"):
+        hub.set_camera(State.REOPENING, "no picture for 5 s", then)
+        hub.set_camera(State.REOPENING, "the daemon did not restart.", then)
+    status = hub.status()
+    assert (status.state.value, status.message) == ("reopening", "the daemon did not restart. Trying again in 1 s")
+    assert status.errors == ("no picture for 5 s", "the daemon did not restart."), "each once"
+    later = time.monotonic() + 60
+    monkeypatch.setattr(hubs.time, "monotonic", lambda: later)
+    hub.set_camera(State.LIVE, "csi://0 is back after 60 s")
+    status = hub.status()
+    assert (status.state, status.message, status.points) == (State.LIVE, "", 6000), "not stalled: it has just begun"
+    assert status.age_s > 50 and status.errors[-1] == "csi://0 is back after 60 s"
+    hub.set_camera(State.REOPENING, "no picture for 5 s")
+    assert hub.status().errors[-1] == "no picture for 5 s", "another time, another event"
+    hub.set_state(State.STOPPED, "stopped")
     assert hub.status().state is State.STOPPED
 
 

@@ -140,7 +140,7 @@ def test_metrics_want_the_token(hub):
     (State.NO_CAR, 0.0, 9.0, ("GPU-therm",), "idle"),
     (State.STARTING, 0.0, None, (), "off"),
     (State.STALLED, 0.0, 9.0, (), "off"),
-    (State.LOST, 0.0, 9.0, ("GPU-therm",), "off"),
+    (State.REOPENING, 0.0, 9.0, ("GPU-therm",), "off"),
 ])
 def test_one_word_for_how_it_goes(state, fps, age, hot, word):
     assert quality(Status(state, "", 1, 1, fps, age, {}, 0, ()), hot) == word
