@@ -17,6 +17,7 @@ class Target(NamedTuple):
     compute_capability: of the GPU, "" without one or where it varies.
     opset: highest ONNX opset its parser reads. precisions: what the hardware runs faster or as fast, best last.
     camera_elements: GStreamer elements of the CSI camera, () without a CSI connector.
+    base_image: what its container image is built from (docker/), "" where there is none.
     note: what one must know, for people.
     """
 
@@ -28,6 +29,7 @@ class Target(NamedTuple):
     opset: int
     precisions: Tuple[str, ...]
     camera_elements: Tuple[str, ...]
+    base_image: str
     note: str
 
 
@@ -36,26 +38,28 @@ TARGETS: Dict[str, Target] = {
     for target in (
         Target(
             "nano-jp46", "Jetson Nano, JetPack 4.6.1 to 4.6.6", (3, 6), ("8.2", "8.3"), "5.3", 13, ("fp32", "fp16"),
-            CSI_ELEMENTS, "no INT8: its Maxwell GPU (sm_53) has none, engines build but run slower than FP16",
+            CSI_ELEMENTS, "nvcr.io/nvidia/l4t-base:r32.7.1",
+            "no INT8: its Maxwell GPU (sm_53) has none, engines build but run slower than FP16",
         ),
         Target(
             "orin-jp5", "Jetson Orin, JetPack 5.1", (3, 8), ("8.5", "8.6"), "8.7", 17, ("fp32", "fp16", "int8"),
-            CSI_ELEMENTS, "not measured on hardware",
+            CSI_ELEMENTS, "nvcr.io/nvidia/l4t-jetpack:r35.4.1", "not measured on hardware",
         ),
         Target(
             "orin-jp6", "Jetson Orin, JetPack 6", (3, 10), ("8.6", "10.4"), "8.7", 17, ("fp32", "fp16", "int8"),
-            CSI_ELEMENTS, "not measured on hardware",
+            CSI_ELEMENTS, "nvcr.io/nvidia/l4t-jetpack:r36.4.0", "not measured on hardware",
         ),
         Target(
             "orin-jp7", "Jetson Orin, JetPack 7.2", (3, 12), ("10.13", "12"), "8.7", 18, ("fp32", "fp16", "int8"),
-            CSI_ELEMENTS, "not measured on hardware; precision lives in the ONNX file from TensorRT 11 on",
+            CSI_ELEMENTS, "nvcr.io/nvidia/tensorrt:26.07-py3",
+            "not measured on hardware; precision lives in the ONNX file from TensorRT 11 on",
         ),
         Target(
             "x86-trt", "PC with an NVIDIA GPU and TensorRT", (3, 8), ("8.6", "12"), "", 17, ("fp32", "fp16", "int8"),
-            (), "INT8 where the GPU has compute capability 6.1 or 7.x and later",
+            (), "", "INT8 where the GPU has compute capability 6.1 or 7.x and later",
         ),
         Target(
-            "cpu", "any machine, ONNX Runtime on its CPU", (3, 6), None, "", 13, ("fp32", "int8"), (),
+            "cpu", "any machine, ONNX Runtime on its CPU", (3, 6), None, "", 13, ("fp32", "int8"), (), "",
             "opset 13 and IR 8 are what onnxruntime 1.10, the last for Python 3.6, reads",
         ),
     )

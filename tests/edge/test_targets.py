@@ -26,6 +26,16 @@ def test_every_target_has_its_name_and_the_fp32_network_fits_it() -> None:
         assert target.name == name and target.opset >= 13 and target.precisions[0] == "fp32"
 
 
+def test_every_jetson_has_a_base_image_of_a_fixed_tag() -> None:
+    images = {name: target.base_image for name, target in TARGETS.items() if target.camera_elements}
+    assert len(set(images.values())) == 4
+    for image in images.values():
+        name, _, tag = image.rpartition(":")
+        assert name.startswith("nvcr.io/nvidia/") and tag != "latest" and any(c.isdigit() for c in tag)
+    assert find_target("nano-jp46").base_image.endswith(":r32.7.1")  # the oldest that a host of 32.7.1 and later runs
+    assert find_target("cpu").base_image == find_target("x86-trt").base_image == ""
+
+
 def test_an_unknown_target_is_refused_with_the_list() -> None:
     with pytest.raises(SettingsError, match="unknown target 'xavier'; known are nano-jp46, orin-jp5"):
         find_target("xavier")
