@@ -15,7 +15,7 @@ POINT_LIMIT, MASK_LIMIT, ERROR_LIMIT, VALUE_LIMIT = 1e-3, 1e-3, 0.05, 0.01
 #: with a score above SEEN.
 SCORE_LIMIT, BOX_LIMIT, SEEN = 0.005, 0.02, 0.1
 #: How many times further an engine of a precision may be off (docs/engines.md says what is expected of each).
-SLACK = {"fp32": 1.0, "fp16": 5.0, "int8": 40.0, "int8-cpu": 40.0}
+SLACK = {"fp32": 1.0, "fp16": 5.0, "int8": 30.0, "int8-cpu": 30.0}
 
 
 class Deviation(NamedTuple):
