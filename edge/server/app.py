@@ -15,6 +15,7 @@ from edge.errors import CarcloudError
 from edge.runtime.following import facts as facts_of
 from edge.server import auth, metrics
 from edge.server.hub import Busy, Hub, Numbered, Picture, Slot, State
+from edge.server.limits import REGAIN_S, Limits, Verdict, new_limits
 from edge.server.page import load_openapi, load_page
 from edge.server.telemetry import Counts, Machine, Telemetry
 
@@ -75,17 +76,19 @@ def create_app(
     choose: Optional[Choose] = None,
     counts: Optional[Counts] = None,
     machine: Optional[Machine] = None,
+    limits: Optional[Limits] = None,
 ) -> Flask:
     """The WSGI application over a hub. Raises ServerError for a non-loopback host without a token.
 
     choose: what ``POST /api/v1/target`` does; None where nobody looks for cars. counts: what the camera's side counts.
-    machine: whose temperatures and clocks are told; this one unless given.
+    machine: whose temperatures and clocks are told; this one unless given. limits: of what an address may do.
     """
     auth.check_bind(settings.host, settings.token, settings.no_auth)
     app = Flask("carcloud", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     names = auth.allowed_hosts(settings.host, settings.allow_hosts)
-    app.before_request(lambda: _guard(settings, names))
+    bounds = limits or new_limits()
+    app.before_request(lambda: _guard(settings, names, bounds))
     telemetry = Telemetry(hub, counts, machine)
 
     def finish(response: Response) -> Response:
@@ -114,16 +117,24 @@ def _handle(app: Flask, kind: Type[Exception], handler: Callable[[Any], Response
     app.register_error_handler(kind, handler)
 
 
-def _guard(settings: ServerSettings, names: FrozenSet[str]) -> None:
-    """Before each request: the Host header, then the token. Raises Refusal."""
+def _guard(settings: ServerSettings, names: FrozenSet[str], limits: Limits) -> None:
+    """Before each request: how many there were, the Host header, then the token. Raises Refusal."""
+    if not limits.rates.allow(request.remote_addr):
+        raise Refusal(429, "too many requests from this address; ask again in a second", {"Retry-After": "1"})
     if not auth.host_allowed(request.headers.get("Host", ""), names):
         raise Refusal(403, "this server does not answer to the name %r; open it by its address, or start it with "
-                           "--allow-host NAME" % auth.split_port(request.headers.get("Host", "")))
+                           "--allow-host NAME" % auth.split_port(request.headers.get("Host", ""))[:100])
     if "token" in request.args:
         raise Refusal(400, "a token in an address ends up in logs; send it as the header Authorization: Bearer TOKEN")
     if settings.token is None or request.path in OPEN_PATHS or request.path.startswith("/static/"):
         return
-    if not auth.token_matches(request.headers.get("Authorization"), settings.token):
+    header, verdict = request.headers.get("Authorization"), Verdict.WRONG
+    if header is not None:  # a request without any is no guess
+        verdict = limits.guesses.judge(request.remote_addr, auth.token_matches(header, settings.token))
+    if verdict is Verdict.TOO_MANY:
+        raise Refusal(429, "too many wrong tokens came from this address; wait, and look up the right one in the "
+                           "server's token file", {"Retry-After": "%d" % REGAIN_S})
+    if verdict is Verdict.WRONG:
         raise Refusal(401, "this server wants its token: send Authorization: Bearer TOKEN, or open the page with "
                            "#token=TOKEN at the end of its address", {"WWW-Authenticate": "Bearer"})
 

@@ -17,6 +17,8 @@ from edge.server.hub import Hub
 from edge.server.serving import Server
 from tests.edge.server.fake import car_cloud, result
 
+CLOSING = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
 
 @pytest.fixture
 def hub():
@@ -121,6 +123,105 @@ def test_request_bodies_are_refused(server):
         assert answer.startswith(b"HTTP/1.1 413"), length
 
 
+def test_endless_headers_are_refused(server):
+    many = b"".join(b"X-%d: 1\r\n" % number for number in range(200))
+    long = b"X: " + b"a" * 70000 + b"\r\n"
+    some = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 1000) for number in range(60))
+    for headers in (many, long, some):
+        answer = raw_or_reset(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + headers + b"\r\n")
+        assert answer == b"" or b" 431 " in answer.split(b"\r\n")[0], "an unread rest may reset the connection"
+    assert b" 200 " in raw(server, CLOSING), "a browser's headers pass"
+
+
+def drips(server, head, drop, most=200):
+    """Send ``drop`` again and again; how often it went before the server hung up (or ``most``)."""
+    with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
+        connection.sendall(head)
+        connection.settimeout(0.05)
+        for count in range(most):
+            try:
+                if connection.recv(1000) == b"":
+                    return count
+            except socket.timeout:
+                pass
+            except ConnectionError:
+                return count
+            try:
+                connection.sendall(drop)
+            except OSError:
+                return count
+    return most
+
+
+@pytest.mark.parametrize("head, drop", [
+    (b"GET /healthz HTTP/1.1\r\n", b"X: a\r\n"),
+    (b"GET /", b"a"),
+    (b"POST /api/v1/target HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8000\r\n\r\n", b" "),
+])
+def test_who_sends_a_byte_now_and_then_is_hung_up_on(server, monkeypatch, head, drop):
+    """Slow loris: each byte comes in time, and the request never ends."""
+    monkeypatch.setattr(serving, "REQUEST_TIMEOUT", 0.5)
+    assert drips(server, head, drop) < 200
+    assert b" 200 " in raw(server, CLOSING)
+
+
+def test_a_silent_connection_is_closed(server, monkeypatch):
+    monkeypatch.setattr(serving, "SOCKET_TIMEOUT", 0.3)
+    with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
+        assert connection.recv(1) == b""
+
+
+def test_who_reads_too_slowly_is_hung_up_on(hub, server, monkeypatch):
+    monkeypatch.setattr(serving, "SOCKET_TIMEOUT", 0.5)
+    hub.publish(result(1, car_cloud(200000)))
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", server.port))
+        slow.sendall(b"GET /cloud.ply HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        end = time.monotonic() + 60
+        while server._server.connections or time.monotonic() > end:
+            assert time.monotonic() < end, "its thread is still writing"
+            time.sleep(0.02)
+            if not slow.recv(1):
+                break
+
+
+def test_one_address_cannot_take_all_connections(server, monkeypatch):
+    monkeypatch.setattr(serving, "MAX_FROM_ONE", 1)
+    first = connect(server)
+    first.request("GET", "/healthz")
+    first.getresponse().read()
+    assert raw_or_reset(server) == b""
+    with socket.socket() as other:
+        other.bind(("127.0.0.2", 0))
+        other.connect(("127.0.0.1", server.port))
+        other.sendall(CLOSING)
+        assert b" 200 " in other.recv(1000)
+    first.close()
+
+
+@pytest.mark.parametrize("request_line, code", [
+    (b"GET http://[ HTTP/1.1", b"400"),
+    (b"GET http://evil.example/api/v1/status HTTP/1.1", b"403"),
+    (b"GET /healthz HTTP/2.0", b"505"),
+    (b"GET /healthz HTTP/x", b"400"),
+    (b"FETCH /healthz HTTP/1.1", b"405"),
+])
+def test_strange_requests_get_an_answer(server, request_line, code):
+    answer = raw(server, request_line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert answer.split(b" ")[1] == code
+
+
+@pytest.mark.parametrize("host", [
+    b"Host: evil.example\r\n", b"Host: localhost\r\nHost: evil.example\r\n", b"Host: localhost,evil.example\r\n",
+    b"Host: evil.example@localhost\r\n", b"Host: 127.0.0.1.evil.example\r\n", b"", b"Host: \r\n",
+])
+def test_dns_rebinding_is_refused(server, host):
+    for line in (b"GET /api/v1/status", b"GET /", b"GET /metrics", b"POST /api/v1/target"):
+        answer = raw(server, line + b" HTTP/1.1\r\n" + host + b"Connection: close\r\n\r\n")
+        assert answer.split(b" ")[1] == b"403", (line, host)
+
+
 def test_endless_request_lines_are_refused(server):
     assert b" 414 " in raw(server, b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n").split(b"\r\n")[0]
 
@@ -144,9 +245,9 @@ def test_one_connection_too_many_is_closed_at_the_door(hub, server, monkeypatch)
     first.close()
 
 
-def raw_or_reset(server):
+def raw_or_reset(server, request=b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"):
     try:
-        return raw(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return raw(server, request)
     except ConnectionError:
         return b""
 
