@@ -25,6 +25,8 @@ class Settings(NamedTuple):
 
     bundle: str = "morphable"
     source: Optional[str] = None
+    wait_for_camera: bool = False
+    camera_restart: Optional[str] = None
     backend: str = "auto"
     threads: int = 0
     precision: str = "auto"
@@ -39,6 +41,8 @@ class Settings(NamedTuple):
     token_file: Optional[str] = None
     no_auth: bool = False
     allow_hosts: Tuple[str, ...] = ()
+    tls_cert: Optional[str] = None
+    tls_key: Optional[str] = None
     camera_preview: bool = True
     jpeg_quality: int = 80
     max_clients: int = 32
@@ -59,6 +63,10 @@ FIELDS: Dict[str, Field] = {
     "source": Field(
         "text or null", "where pictures come from: clip, picture, folder, or a URI such as csi://0", "SOURCE"
     ),
+    "wait_for_camera": Field("flag", "wait for a camera that is not there yet, instead of giving up at once"),
+    "camera_restart": Field(
+        "text or null", "command that restarts the daemon behind a csi:// camera that does not come back", "COMMAND"
+    ),
     "backend": Field(
         "text", "what runs the networks: auto, trt (TensorRT), ort (ONNX Runtime on the CPU), ort-cuda, ort-trt", "NAME"
     ),
@@ -77,6 +85,8 @@ FIELDS: Dict[str, Field] = {
     "token_file": Field("text or null", "file with the token clients must show; made if it does not exist", "FILE"),
     "no_auth": Field("flag", "let everybody who reaches this machine watch"),
     "allow_hosts": Field("texts", "further name this server answers to (may be repeated)", "NAME"),
+    "tls_cert": Field("text or null", "PEM file with the certificate for https; carcloud certificate makes one", "FILE"),
+    "tls_key": Field("text or null", "PEM file with the key of that certificate, readable by nobody else", "FILE"),
     "camera_preview": Field("flag", "show the camera picture beside the cloud"),
     "jpeg_quality": Field("whole", "quality of the camera picture, 1 to 100", "N", 1, 100),
     "max_clients": Field("whole", "how many may wait for a cloud at once", "N", 1, 1024),

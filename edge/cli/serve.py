@@ -16,16 +16,19 @@ from edge.cli.finding import enter_backend, enter_finder, enter_silhouette
 from edge.cli.progress import Progress
 from edge.client.check import run_check
 from edge.client.pull import PullClient
-from edge.errors import CarcloudError, SourceError
+from edge.errors import CarcloudError, SettingsError, SourceError
 from edge.runtime.capture import NewestFrame
 from edge.runtime.following import Follower
 from edge.runtime.pipeline import Pipeline, stop_on_signals
 from edge.runtime.reconstructor import Reconstructor
-from edge.runtime.sources import open_source
+from edge.runtime.restart import DaemonRestart
+from edge.runtime.sources import Source, find_camera, open_source
+from edge.runtime.supervisor import CameraState, Event, SupervisedCamera
 from edge.server.app import ServerSettings, create_app
 from edge.server.auth import check_bind, is_loopback, load_token
 from edge.server.hub import Hub, State
 from edge.server.serving import Server
+from edge.server.tls import load_tls
 from edge.settings import Settings, add_arguments, from_options, to_json
 
 LOG = logging.getLogger("carcloud.serve")
@@ -63,6 +66,9 @@ def run(options: argparse.Namespace) -> int:
     uri = settings.source or demo_uri()
     token, fresh = _token(settings.token_file)
     check_bind(settings.host, token, settings.no_auth)
+    tls = load_tls(settings.tls_cert, settings.tls_key)
+    if tls is not None and options.check is not None:
+        raise SettingsError("--check pulls without encryption; leave out --tls-cert and --tls-key for it")
     hub = Hub(settings.max_clients, settings.jpeg_quality)
     bundle = bundles.load_bundle(settings.bundle)
     with ExitStack() as stack:
@@ -71,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
         app = create_app(hub, ServerSettings(
             settings.host, token, settings.no_auth, settings.allow_hosts, settings.camera_preview,
             stream.source.uri, bundle.name), stream.follower.follow if stream.follower else None, stream.counts)
-        server = Server(app, settings.host, settings.port)
+        server = Server(app, settings.host, settings.port, tls)
         try:
             server.start()
             _announce(server, stream, bundle, settings, token, fresh)
@@ -153,6 +159,24 @@ def _finding(settings: Settings, bundle: bundles.Bundle, stream: "Stream") -> st
     return "none (%s): the car is taken to fill the picture" % reason
 
 
+def open_watched(uri: str, settings: Settings, hub: Hub) -> Source:
+    """The source of a URI. A camera comes back; how it is, is told to the hub and on the console.
+
+    Raises SourceError, SettingsError.
+    """
+    camera = find_camera(uri)
+    if camera is None:
+        return open_source(uri)
+    restart = DaemonRestart(settings.camera_restart) if settings.camera_restart and camera.daemon else None
+
+    def tell(event: Event) -> None:
+        hub.set_camera(State(event.state.value), event.sentence, event.then)
+        if event.sentence and event.state is not CameraState.FAILED:  # that is raised, and said where it is caught
+            print("camera: %s" % event.text, flush=True)
+
+    return SupervisedCamera(camera, tell, settings.wait_for_camera, restart).open()
+
+
 class Stream:
     """Source, network, capture and pipeline in threads; what becomes of them is told to the hub in words.
 
@@ -169,7 +193,7 @@ class Stream:
         self._box, self._average = settings.box, settings.average
         self._newest: Optional[NewestFrame] = None
         self._thread: Optional[threading.Thread] = None
-        self.source = open_source(uri)
+        self.source = open_watched(uri, settings, hub)
         self._backends = ExitStack()
         try:
             self.backend = enter_backend(self._backends, bundle, settings)
@@ -202,9 +226,6 @@ class Stream:
                 self._hub.publish_unseen, self._average)
             sentence = pipeline.run(self._stop)
             self._hub.set_state(State.STOPPED if self._stop.is_set() else State.ENDED, sentence)
-        except SourceError as error:
-            self.failure = error
-            self._hub.set_state(State.LOST, str(error))
         except CarcloudError as error:
             self.failure = error
             self._hub.set_state(State.FAILED, str(error))
@@ -217,9 +238,12 @@ class Stream:
             print("stream: %s" % self._hub.status().message, flush=True)
 
     def counts(self) -> Dict[str, int]:
-        """Frames "captured" and "skipped" so far; empty before the capture starts."""
+        """Frames "captured" and "skipped" so far, once the capture has started; "reconnects" of a camera."""
         newest = self._newest
-        return {} if newest is None else {"captured": newest.captured, "skipped": newest.skipped}
+        counts = {} if newest is None else {"captured": newest.captured, "skipped": newest.skipped}
+        if isinstance(self.source, SupervisedCamera):
+            counts["reconnects"] = self.source.reconnects
+        return counts
 
     def raise_if_hopeless(self) -> None:
         """Raise what ended the stream if it never gave a cloud: then there is nothing to look at."""
@@ -231,8 +255,10 @@ class Stream:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        if self._newest is not None:
-            self._newest.close()
-        else:
-            self.source.close()
-        self._backends.close()
+        try:
+            if self._newest is not None:
+                self._newest.close()
+            else:
+                self.source.close()
+        finally:  # a camera may hang for ever
+            self._backends.close()

@@ -6,7 +6,7 @@ import { MODES, availableModes, markColours, markFloats, rampFloats } from "../.
 import { keyMoves } from "../../edge/server/static/controls.js";
 import { Orbit } from "../../edge/server/static/orbit.js";
 import { Bounds, measure } from "../../edge/server/static/scene.js";
-import { Rate, carWords, describe, duration } from "../../edge/server/static/state.js";
+import { Rate, carWords, describe, duration, sourceWords } from "../../edge/server/static/state.js";
 import { tokenFromFragment } from "../../edge/server/static/token.js";
 import { decode } from "../../edge/server/static/wire.js";
 import { golden } from "./fixtures.mjs";
@@ -19,7 +19,8 @@ for (const [word, given] of Object.entries({
   connecting: { server: null, sinceFrame: null },
   stalled: { sinceFrame: 5000 },
   "source ended": { server: { state: "source ended", message: "clip ended" } },
-  "camera lost": { server: { state: "camera lost", message: "unplugged" }, sinceFrame: 60000 },
+  opening: { server: { state: "opening", message: "" }, sinceFrame: null },
+  reopening: { server: { state: "reopening", message: "" }, sinceFrame: 60000 },
   "no car in view": { server: { state: "no car in view", message: "the cloud is of 9 s ago" }, sinceFrame: 9000 },
   starting: { server: { state: "starting", message: "" }, sinceFrame: null },
   failed: { server: { state: "failed", message: "box outside the picture" } },
@@ -43,8 +44,17 @@ test("cars in a header, and what is none", () => {
 });
 
 test("the server's sentence is shown", () => {
-  assert.equal(describe(facts({ server: { state: "camera lost", message: "unplugged" } })).sentence, "unplugged");
+  for (const [state, tone] of [["stalled", "warn"], ["reopening", "warn"], ["opening", "busy"], ["failed", "bad"]]) {
+    const words = describe(facts({ server: { state, message: "unplugged. Trying again in 2 s" }, sinceFrame: 60000 }));
+    assert.deepEqual(words, { word: state, tone, sentence: "unplugged. Trying again in 2 s" });
+  }
   assert.equal(describe(facts({ trouble: { kind: "away" }, server: null, sinceFrame: null })).word, "connecting");
+});
+
+test("a camera that came back says how often", () => {
+  const words = [undefined, null, 0, 1, 12].map((reconnects) => sourceWords({ source: "csi://0", reconnects }));
+  assert.deepEqual(words, ["csi://0", "csi://0", "csi://0", "csi://0 (came back once)", "csi://0 (came back 12 times)"]);
+  assert.equal(sourceWords({ source: "", reconnects: 3 }), "–");
 });
 
 test("durations for people", () => {

@@ -1,12 +1,16 @@
 """Frame sources by URI: the same words for a clip, a folder, a camera or the built-in drawing."""
 
 import os
+from typing import TYPE_CHECKING, Optional
 
 from edge.errors import SourceError
 from edge.runtime.sources.base import Frame, Source
 from edge.runtime.sources.uri import SourceUri, known_sources, parse_uri
 
-__all__ = ["Frame", "Source", "known_sources", "open_source"]
+if TYPE_CHECKING:
+    from edge.runtime.sources.cameras import Camera
+
+__all__ = ["Frame", "Source", "find_camera", "known_sources", "open_source"]
 
 
 def open_source(text: str) -> Source:
@@ -14,29 +18,42 @@ def open_source(text: str) -> Source:
 
     Raises SourceError (missing, unreadable, unknown scheme or parameter) or ImageError.
     """
-    uri = parse_uri(text)
-    if uri.scheme == "":
-        uri = _bare_path(uri)
+    camera = find_camera(text)
+    if camera is not None:
+        return camera.open()
+    uri = _parsed(text)
     if uri.scheme == "synthetic":
         from edge.runtime.sources.synthetic import SyntheticSource
 
         return SyntheticSource(uri)
-    if uri.scheme in ("file", "dir"):
-        return _open_files(uri)
+    return _open_files(uri)
+
+
+def find_camera(text: str) -> "Optional[Camera]":
+    """The camera of a URI or device file, not opened yet; None if the source is none. Raises SourceError."""
+    uri = _parsed(text)
+    if uri.scheme in ("synthetic", "file", "dir"):
+        return None
     from edge.runtime.sources import cameras
 
     if uri.scheme == "v4l2":
-        return cameras.open_v4l2(uri)
+        return cameras.v4l2_camera(uri)
     if uri.scheme == "csi":
-        return cameras.open_csi(uri)
-    return cameras.open_rtsp(uri)
+        return cameras.csi_camera(uri)
+    return cameras.rtsp_camera(uri)
+
+
+def _parsed(text: str) -> SourceUri:
+    uri = parse_uri(text)
+    return _bare_path(uri) if uri.scheme == "" else uri
 
 
 def _bare_path(uri: SourceUri) -> SourceUri:
     path = os.path.expanduser(uri.target)
     if os.path.isdir(path):
         return uri._replace(scheme="dir")
-    if path.startswith("/dev/") and os.path.exists(path):
+    # A camera that is not plugged in has no file, and is a camera all the same.
+    if path.startswith(("/dev/video", "/dev/v4l/")) or (path.startswith("/dev/") and os.path.exists(path)):
         return uri._replace(scheme="v4l2")
     if not os.path.exists(path):
         raise SourceError("there is no file or folder %s; a source is one of: %s" % (uri.text, known_sources()))

@@ -3,7 +3,7 @@
 import os
 import stat
 import time
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
 import cv2
 
@@ -21,18 +21,35 @@ FAILED_READ_WAIT = 0.1
 RTSP_TIMEOUT_MS = 8000
 
 
+class Camera(NamedTuple):
+    """A camera whose URI is understood and which may be opened, again and again.
+
+    uri: safe to print. open: opens it anew. Raises SourceError: what plugging in, waiting or a restart may mend. What
+    these cannot mend (a wrong parameter, an unknown sensor mode) was refused before.
+    daemon: whether a camera daemon stands between the camera and us.
+    """
+
+    uri: str
+    open: Callable[[], Source]
+    daemon: bool = False
+
+
 class CameraSource(Source):
     """A live ``cv2.VideoCapture``. A camera has no end: ``read`` gives a frame, raises SourceError, or was stopped.
 
-    capture: an opened ``cv2.VideoCapture``. what: for people. hint: what to do when it vanishes.
+    capture: an opened ``cv2.VideoCapture``. what: for people. hint: what to do when it vanishes. device: its file,
+    which goes when the camera is unplugged; "" if it has none.
     """
 
-    def __init__(self, uri: str, what: str, capture: Any, hint: str, wait: float = FAILED_READ_WAIT) -> None:
+    def __init__(
+        self, uri: str, what: str, capture: Any, hint: str, wait: float = FAILED_READ_WAIT, device: str = ""
+    ) -> None:
         super().__init__(uri)
         self._what = what
         self._capture = capture
         self._hint = hint
         self._wait = wait
+        self._device = device
         self._seq = 0
         self._stopped = False
 
@@ -41,7 +58,12 @@ class CameraSource(Source):
             if self._stopped:
                 self.ending = "%s was stopped" % self.uri
                 return None
-            found, image = self._capture.read()
+            found, image = self._grab()
+            # Some versions of OpenCV go on with the last picture after the plug was drawn (its issues 6107, 14044).
+            if self._device and not os.path.exists(self._device):
+                raise SourceError(
+                    "%s was unplugged after %d frames: its file is gone. %s" % (self._what, self._seq, self._hint)
+                )
             if found and image is not None:
                 self._seq += 1
                 return Frame(image, self._seq, time.monotonic(), "")
@@ -50,6 +72,13 @@ class CameraSource(Source):
             "%s gives no picture any more: it vanished after %d frames (%d reads failed in a row). %s"
             % (self._what, self._seq, FAILED_READS, self._hint)
         )
+
+    def _grab(self) -> Tuple[bool, Any]:
+        try:
+            found, image = self._capture.read()
+        except cv2.error:
+            return False, None  # such as a torn JPEG; as good as no picture
+        return found, image
 
     def describe(self) -> str:
         width, height = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH), self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
@@ -62,14 +91,18 @@ class CameraSource(Source):
         self._capture.release()
 
 
-def open_v4l2(uri: SourceUri) -> Source:
+def v4l2_camera(uri: SourceUri) -> Camera:
     """``v4l2:///dev/video0?width=640&height=480&fps=30``: MJPG, because raw 720p over USB 2 drops to 5-10 frames/s.
 
-    Raises SourceError: no such device, no permission, busy.
+    Raises SourceError: wrong parameter; when it is opened: no such device, no permission, busy.
     """
     parameters = Parameters(uri, ("width", "height", "fps"))
     width, height = parameters.integer("width", 640, 16, 8192), parameters.integer("height", 480, 16, 8192)
     fps = parameters.integer("fps", 30, 1, 240)
+    return Camera(uri.text, lambda: _open_v4l2(uri, width, height, fps))
+
+
+def _open_v4l2(uri: SourceUri, width: int, height: int, fps: int) -> Source:
     device = uri.target
     if not os.path.exists(device):
         raise SourceError("there is no camera %s; this machine has %s" % (device, ", ".join(video_devices()) or "none"))
@@ -79,19 +112,21 @@ def open_v4l2(uri: SourceUri) -> Source:
         raise SourceError("no permission for %s; type: sudo usermod -aG video $USER, then log in again" % device)
     capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
     if not capture.isOpened():
+        capture.release()
         raise SourceError("camera %s does not open; does another program hold it? Type: fuser %s" % (device, device))
     capture.set(cv2.CAP_PROP_FOURCC, MJPG)
     capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
     capture.set(cv2.CAP_PROP_FPS, fps)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # one stale frame at most
-    return CameraSource(uri.text, "camera %s" % device, capture, "Check its cable and start again")
+    return CameraSource(uri.text, "camera %s" % device, capture, "Check its cable", device=device)
 
 
-def open_csi(uri: SourceUri, opener: Optional[Callable[[str], Any]] = None) -> Source:
+def csi_camera(uri: SourceUri, opener: Optional[Callable[[str], Any]] = None) -> Camera:
     """``csi://0?width=1280&height=720&fps=30&flip=0&sensor=imx219``: a Jetson's camera connector.
 
-    Raises SourceError: unknown sensor mode, OpenCV without GStreamer, missing GStreamer element, camera taken.
+    Raises SourceError: unknown sensor mode, OpenCV without GStreamer, missing GStreamer element; when it is opened:
+    camera taken, or not there.
     opener: makes a capture of a pipeline string; OpenCV's GStreamer backend unless given.
     """
     parameters = Parameters(uri, ("width", "height", "fps", "flip", "sensor"))
@@ -105,23 +140,31 @@ def open_csi(uri: SourceUri, opener: Optional[Callable[[str], Any]] = None) -> S
     # Both checks come first: with an element missing, OpenCV 4.6 was seen to hang for ever instead of failing.
     gstreamer.check_opencv()
     gstreamer.check_elements(pipeline)
-    capture = (opener or _open_gstreamer)(pipeline)
+    return Camera(uri.text, lambda: _open_csi(uri, (opener or _open_gstreamer)(pipeline)), daemon=True)
+
+
+def _open_csi(uri: SourceUri, capture: Any) -> Source:
     hint = (
         "Check its ribbon cable; if it was unplugged or a program crashed, type: sudo systemctl restart nvargus-daemon"
     )
     if not capture.isOpened():
+        capture.release()
         raise SourceError("CSI camera %s does not open. %s" % (uri.target, hint))
     return CameraSource(uri.text, "CSI camera %s" % uri.target, capture, hint)
 
 
-def open_rtsp(uri: SourceUri, opener: Optional[Callable[[str], Any]] = None) -> Source:
+def rtsp_camera(uri: SourceUri, opener: Optional[Callable[[str], Any]] = None) -> Camera:
     """``rtsp://user:password@camera/stream``: passed to OpenCV's FFmpeg as it is; messages show it redacted."""
-    capture = (opener or _open_ffmpeg)(uri.target)
+    return Camera(uri.text, lambda: _open_rtsp(uri, (opener or _open_ffmpeg)(uri.target)))
+
+
+def _open_rtsp(uri: SourceUri, capture: Any) -> Source:
     if not capture.isOpened():
+        capture.release()
         raise SourceError(
             "%s does not open; check the address, the user name and password, and that the camera is on" % uri.text
         )
-    return CameraSource(uri.text, uri.text, capture, "Check the camera and the network, then start again")
+    return CameraSource(uri.text, uri.text, capture, "Check the camera and the network")
 
 
 def video_devices() -> List[str]:

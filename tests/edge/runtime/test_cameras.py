@@ -56,7 +56,7 @@ def test_missing_elements_are_found_before_opencv_can_hang(tmp_path: Any, monkey
     with pytest.raises(
         SourceError, match="no nvarguscamerasrc and no nvvidconv here; the nv elements come with JetPack"
     ):
-        cameras.open_csi(parse_uri("csi://0"), opened.append)
+        cameras.csi_camera(parse_uri("csi://0"), opened.append).open()
     assert opened == []
 
 
@@ -91,11 +91,11 @@ def test_a_csi_camera_opens_with_the_pipeline_of_its_uri(tmp_path: Any, monkeypa
         opened.append(pipeline)
         return ScriptedCapture([True])
 
-    source = cameras.open_csi(parse_uri("csi://1?width=1640&height=1232&fps=15&flip=2"), opener)
+    source = cameras.csi_camera(parse_uri("csi://1?width=1640&height=1232&fps=15&flip=2"), opener).open()
     assert opened == [gstreamer.csi_pipeline(1, 1640, 1232, 15, 2)]
     assert source.describe() == "CSI camera 1, 6 x 4, 30 frames/s"
     with pytest.raises(SourceError, match="CSI camera 0 does not open. .*sudo systemctl restart nvargus-daemon"):
-        cameras.open_csi(parse_uri("csi://0"), lambda pipeline: ScriptedCapture([False], opened=False))
+        cameras.csi_camera(parse_uri("csi://0"), lambda pipeline: ScriptedCapture([False], opened=False)).open()
 
 
 @pytest.mark.parametrize(
@@ -142,10 +142,10 @@ def test_an_rtsp_address_goes_through_untouched_and_is_shown_redacted() -> None:
         return ScriptedCapture([True], opened=len(opened) == 1)
 
     uri = "rtsp://me:pw@5ecret@cam/s?quality=1"
-    source = cameras.open_rtsp(parse_uri(uri), opener)
+    source = cameras.rtsp_camera(parse_uri(uri), opener).open()
     assert opened == [uri] and source.uri == "rtsp://***@cam/s?***" and "pw" not in source.describe()
     with pytest.raises(SourceError, match=r"rtsp://\*\*\*@cam/s\?\*\*\* does not open; check the address") as caught:
-        cameras.open_rtsp(parse_uri(uri), opener)
+        cameras.rtsp_camera(parse_uri(uri), opener).open()
     assert "5ecret" not in str(caught.value)
 
 
