@@ -101,6 +101,16 @@ def test_tensorrt_11_takes_the_precision_of_the_file(tmp_path):
     assert code == 3 and "holds no fp16 network, it has fp32" in error
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("wanted, file", [("auto", "reconstructor.fp16.onnx"), ("int8", "reconstructor.int8.onnx")])
+def test_the_shipped_bundle_brings_the_files_that_tensorrt_11_needs(tmp_path, wanted, file):
+    environment = fake_gpu.environment(("trt111", "cudapython13"), tmp_path)
+    subprocess.check_call([helpers.python(), "-m", "edge", "build", "--precision", wanted], env=environment)
+    told = recipe.read_sidecar(recipe.engine_path(str(tmp_path), "morphable", "reconstructor"))
+    assert told["source"] == file and told["precision"] == file.split(".")[1]
+    assert recipe.read_sidecar(recipe.engine_path(str(tmp_path), "morphable", "finder"))["precision"] == "fp32"
+
+
 def test_golden_mismatch_takes_the_next_safer_precision_aloud(tmp_path):
     code, out, error = run(tmp_path, FAKE_NOISE="fp16=0.02", **fake_gpu.NANO_GPU)
     assert code == 0 and facts(tmp_path)["precision"] == "fp32"
