@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Tuple, 
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 import edge
 from edge import ply
@@ -124,6 +125,9 @@ def _guard(settings: ServerSettings, names: FrozenSet[str], limits: Limits) -> N
     if not auth.host_allowed(request.headers.get("Host", ""), names):
         raise Refusal(403, "this server does not answer to the name %r; open it by its address, or start it with "
                            "--allow-host NAME" % auth.split_port(request.headers.get("Host", ""))[:100])
+    if isinstance(request.routing_exception, RequestRedirect):
+        # Werkzeug would send a path such as //cloud.ply on to /cloud.ply, and fails where it holds a line break.
+        raise Refusal(404, "there is no %s here" % request.path[:100])
     if "token" in request.args:
         raise Refusal(400, "a token in an address ends up in logs; send it as the header Authorization: Bearer TOKEN")
     if settings.token is None or request.path in OPEN_PATHS or request.path.startswith("/static/"):

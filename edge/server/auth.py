@@ -3,6 +3,7 @@
 import hmac
 import ipaddress
 import os
+import re
 import secrets
 import socket
 from typing import FrozenSet, Iterable, Optional
@@ -100,7 +101,6 @@ def host_allowed(header: str, names: FrozenSet[str]) -> bool:
 
 
 def split_port(header: str) -> str:
-    """``Host`` without its port: ``name:8000`` -> ``name``, ``[::1]:8000`` -> ``::1``."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header.partition(":")[0]
+    """``Host`` without its port: ``name:8000`` -> ``name``, ``[::1]:8000`` -> ``::1``; "" for what is neither."""
+    found = re.match(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]@/,\s]+))(?::[0-9]{0,5})?\Z", header)
+    return "" if found is None else found.group(1) or found.group(2)

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -281,6 +282,13 @@ def test_foreign_host_names_are_refused(client):
 @pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])
 def test_only_get(client, method):
     assert getattr(client, method)("/api/v1/cloud").status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/api//v1/status", "/static//app.js", "/static//a%0d%0aX: y"])
+def test_nothing_is_redirected(client, path):
+    """Werkzeug sends such a path on to one without the second slash, or fails over the line break in it."""
+    answer = client.get("/", environ_overrides={"PATH_INFO": unquote(path)})
+    assert answer.status_code == 404 and "Location" not in answer.headers and "there is no" in sentence(answer)
 
 
 @pytest.mark.parametrize("name, kind", [

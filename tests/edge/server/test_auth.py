@@ -75,6 +75,14 @@ def test_token_matches(header, good):
     ("127.0.0.1.evil.example", False),
     ("localhost.evil.example", False),
     ("", False),
+    ("[::1", False),
+    ("[::1]evil.example", False),
+    ("localhost:80:80", False),
+    ("localhost:port", False),
+    ("localhost/evil.example", False),
+    ("evil.example@localhost", False),
+    ("localhost ", False),
+    ("localhost.", True),
 ])
 def test_host_allow_list(header, good):
     assert auth.host_allowed(header, auth.allowed_hosts("127.0.0.1", ("nano.local",))) is good
