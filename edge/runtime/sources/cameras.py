@@ -38,18 +38,20 @@ class CameraSource(Source):
     """A live ``cv2.VideoCapture``. A camera has no end: ``read`` gives a frame, raises SourceError, or was stopped.
 
     capture: an opened ``cv2.VideoCapture``. what: for people. hint: what to do when it vanishes. device: its file,
-    which goes when the camera is unplugged; "" if it has none.
+    which goes when the camera is unplugged; "" if it has none. note: more to describe it by.
     """
 
     def __init__(
-        self, uri: str, what: str, capture: Any, hint: str, wait: float = FAILED_READ_WAIT, device: str = ""
-    ) -> None:
+        self, uri: str, what: str, capture: Any, hint: str, wait: float = FAILED_READ_WAIT, device: str = "",
+        note: str = "",
+    ) -> None:  # fmt: skip
         super().__init__(uri)
         self._what = what
         self._capture = capture
         self._hint = hint
         self._wait = wait
         self._device = device
+        self._note = note
         self._seq = 0
         self._stopped = False
 
@@ -82,7 +84,8 @@ class CameraSource(Source):
 
     def describe(self) -> str:
         width, height = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH), self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        return "%s, %d x %d, %.4g frames/s" % (self._what, width, height, self._capture.get(cv2.CAP_PROP_FPS))
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        return "%s, %d x %d, %.4g frames/s%s" % (self._what, width, height, rate, self._note)
 
     def stop(self) -> None:
         self._stopped = True
@@ -119,7 +122,21 @@ def _open_v4l2(uri: SourceUri, width: int, height: int, fps: int) -> Source:
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
     capture.set(cv2.CAP_PROP_FPS, fps)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # one stale frame at most
-    return CameraSource(uri.text, "camera %s" % device, capture, "Check its cable", device=device)
+    note = _asked_and_given(capture, width, height)
+    return CameraSource(uri.text, "camera %s" % device, capture, "Check its cable", device=device, note=note)
+
+
+def _asked_and_given(capture: Any, width: int, height: int) -> str:
+    """What a USB camera does instead of what it was asked for; drivers choose without a word. "" if it obeys."""
+    notes = []
+    given = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    if given != (width, height):
+        notes.append("it has no %d x %d" % (width, height))
+    code = int(capture.get(cv2.CAP_PROP_FOURCC))
+    if code not in (0, MJPG):  # 0: not told
+        name = (code & 0xFFFFFFFF).to_bytes(4, "little").decode("latin-1")
+        notes.append("it has no MJPG in this size but %s, which is slow over USB 2" % ascii(name)[1:-1])
+    return "".join("; " + note for note in notes)
 
 
 def csi_camera(uri: SourceUri, opener: Optional[Callable[[str], Any]] = None) -> Camera:

@@ -7,7 +7,7 @@ from typing import Any, List
 import pytest
 
 from edge.errors import SourceError
-from edge.runtime.sources import cameras, gstreamer, open_source
+from edge.runtime.sources import cameras, find_camera, gstreamer, open_source
 from edge.runtime.sources.uri import parse_uri
 from tests.edge.runtime.fakes import ScriptedCapture
 
@@ -162,6 +162,67 @@ def test_a_camera_that_stutters_goes_on() -> None:
     assert [frame.seq for frame in frames if frame] == [1, 2]
     source.close()
     assert capture.released
+
+
+@pytest.mark.parametrize(
+    "width, code, note",
+    [
+        (640, b"MJPG", ""),
+        (640, bytes(4), ""),
+        (320, b"MJPG", "; it has no 640 x 480"),
+        (640, b"YUYV", "; it has no MJPG in this size but YUYV, which is slow over USB 2"),
+    ],
+)
+def test_a_usb_camera_that_does_not_obey_is_said(monkeypatch: Any, width: int, code: bytes, note: str) -> None:
+    capture, asked = ScriptedCapture([True]), {}
+    told = {3: float(width), 4: 480.0, 5: 30.0, 6: float(int.from_bytes(code, "little"))}
+    monkeypatch.setattr(capture, "get", told.get)
+    monkeypatch.setattr(capture, "set", asked.__setitem__, raising=False)
+    monkeypatch.setattr(cameras.cv2, "VideoCapture", lambda device, backend: capture)
+    source = open_source("v4l2:///dev/null")
+    assert source.describe() == "camera /dev/null, %d x 480, 30 frames/s%s" % (width, note)
+    assert (asked[3], asked[4], asked[6], asked[38]) == (640, 480, cameras.MJPG, 1), "MJPG, one frame at most"
+
+
+def test_a_camera_whose_plug_is_drawn_gives_no_stale_pictures(tmp_path: Any) -> None:
+    device = tmp_path / "video0"
+    device.write_text("")
+    source = cameras.CameraSource(
+        "cam", "camera video0", ScriptedCapture([True]), "Check its cable", wait=0, device=str(device)
+    )
+    assert source.read() is not None
+    device.unlink()
+    with pytest.raises(
+        SourceError, match="camera video0 was unplugged after 1 frames: its file is gone. Check its cable"
+    ):
+        source.read()
+
+
+def test_a_torn_picture_counts_as_none(monkeypatch: Any) -> None:
+    capture = ScriptedCapture([True])
+
+    def torn() -> Any:
+        raise cameras.cv2.error("cannot decode")
+
+    monkeypatch.setattr(capture, "read", torn)
+    with pytest.raises(SourceError, match="it vanished after 0 frames"):
+        cameras.CameraSource("cam", "camera", capture, "", wait=0).read()
+
+
+def test_cameras_are_told_from_other_sources(tmp_path: Any, monkeypatch: Any) -> None:
+    for text in ("synthetic://car", "file://clip.mp4", "dir://photos", str(tmp_path)):
+        assert find_camera(text) is None
+    for text in ("/dev/video97", "/dev/v4l/by-id/usb-cam", "v4l2:///dev/video97"):
+        camera = find_camera(text)
+        assert camera is not None and not camera.daemon, "whether it is plugged in or not"
+        with pytest.raises(SourceError, match="there is no camera /dev/v"):
+            camera.open()
+    camera = find_camera("rtsp://me:secret@cam/s")
+    assert camera is not None and camera.uri == "rtsp://***@cam/s"
+    install_gst_inspect(tmp_path, monkeypatch, "exit 0")
+    monkeypatch.setattr(gstreamer, "has_gstreamer", lambda: True)
+    camera = find_camera("csi://0")
+    assert camera is not None and camera.daemon
 
 
 def test_a_camera_that_vanishes_is_an_error_that_says_so() -> None:
