@@ -24,6 +24,8 @@ HEADER = struct.Struct("<4sHHIIQQQq3f3f")
 MAX_SEQ = 2**53 - 1
 #: A million points is 60 times more than any network here gives; more is a damaged header.
 MAX_POINTS = 1 << 20
+#: Largest coordinate of a box that is believed: the largest float32, less what rounding adds.
+FARTHEST = 3.4e38
 #: int16 steps from the centre of the box to its face.
 STEPS = 32767
 
@@ -162,7 +164,9 @@ def decode(data: bytes) -> Packet:
         raise WireError("frame of %d points must have %d bytes and has %d: %s; ask again" % (
             count, wanted, len(data), "cut short" if len(data) < wanted else "bytes trail behind it"))
     centre, half = np.array(fields[9:12], np.float32), np.array(fields[12:15], np.float32)
-    if not (np.isfinite(centre).all() and np.isfinite(half).all() and (half >= 0).all()):
+    sound = np.isfinite(centre).all() and np.isfinite(half).all() and (half >= 0).all()
+    # A box that reaches beyond float32 would give points that are not finite.
+    if not (sound and (np.abs(centre.astype(np.float64)) + half <= FARTHEST).all()):
         raise WireError("frame has a box that is not finite or is inside out; the frame is damaged")
     return Packet(seq, fields[6], fields[7], fields[8], centre, half, _cloud(data, layout, count, centre, half))
 

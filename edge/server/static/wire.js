@@ -8,6 +8,8 @@ export const FLAG_MARK = 4;
 export const HEADER_BYTES = 72;
 const KNOWN_FLAGS = FLAG_RGB | FLAG_CONFIDENCE | FLAG_MARK;
 const MAX_POINTS = 1 << 20;
+/** Largest coordinate of a box that is believed: the largest float32, less what rounding adds. */
+const FARTHEST = 3.4e38;
 /** int16 steps from the centre of the box to its face. */
 export const STEPS = 32767;
 
@@ -53,7 +55,8 @@ export function decode(buffer) {
   }
   const triple = (offset) => [0, 4, 8].map((step) => view.getFloat32(offset + step, true));
   const [centre, half] = [triple(48), triple(60)];
-  if (![...centre, ...half].every(Number.isFinite) || half.some((value) => value < 0)) {
+  // A box that reaches beyond float32 would give points that are not finite. (NaN is not below anything.)
+  if (!centre.every((value, axis) => Math.abs(value) + half[axis] <= FARTHEST && half[axis] >= 0)) {
     throw new Error("frame has a box that is not finite or is inside out; the frame is damaged");
   }
   const bytes = (name) => (name in offsets ? new Uint8Array(buffer, offsets[name], count) : null);
