@@ -134,7 +134,8 @@ def find_jobs(source: str, extension: str) -> List[Job]:
 
     if "://" in source:
         raise SourceError(
-            "reconstruct takes the path of a photo or folder, not %s; for streams use carcloud serve" % source
+            "reconstruct takes the path of a photo or folder, not %s; for streams use carcloud serve"
+            % settings.redact(source)
         )
     if os.path.isdir(source):
         names = list_images(source)
