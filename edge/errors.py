@@ -73,3 +73,9 @@ class LogError(CarcloudError):
     """A recording that cannot be written on (the disk is full), opened, or read."""
 
     exit_code = 11
+
+
+class MeshError(CarcloudError):
+    """A cloud that gives no closed surface, or Open3D, which makes them, is missing."""
+
+    exit_code = 12

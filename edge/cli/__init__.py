@@ -12,7 +12,7 @@ from edge.errors import CarcloudError
 
 #: A command's module is named like it, has ``register(subparsers)`` and sets ``run``, a function of the options.
 COMMANDS = ("edge.cli.serve", "edge.cli.reconstruct", "edge.cli.build", "edge.cli.bench", "edge.cli.doctor",
-            "edge.cli.record", "edge.cli.replay", "edge.cli.certificate")
+            "edge.cli.record", "edge.cli.replay", "edge.cli.export", "edge.cli.mesh", "edge.cli.certificate")
 
 EPILOG = """examples:
   carcloud serve                          the demo clip, live on http://127.0.0.1:8000/
