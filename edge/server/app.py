@@ -137,7 +137,7 @@ def _guard(settings: ServerSettings, names: FrozenSet[str], limits: Limits) -> N
         verdict = limits.guesses.judge(request.remote_addr, auth.token_matches(header, settings.token))
     if verdict is Verdict.TOO_MANY:
         raise Refusal(429, "too many wrong tokens came from this address; wait, and look up the right one in the "
-                           "server's token file", {"Retry-After": "%d" % REGAIN_S})
+                           "server's token file", {"WWW-Authenticate": "Bearer", "Retry-After": "%d" % REGAIN_S})
     if verdict is Verdict.WRONG:
         raise Refusal(401, "this server wants its token: send Authorization: Bearer TOKEN, or open the page with "
                            "#token=TOKEN at the end of its address", {"WWW-Authenticate": "Bearer"})

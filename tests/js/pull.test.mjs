@@ -112,6 +112,16 @@ test("a missing token stops the pulling", async () => {
   assert.deepEqual([troubles.length, urls.length, puller.running], [0, 1, false]);
 });
 
+test("too many wrong tokens stop the pulling too, and too many requests make it wait", async () => {
+  const wrong = await play([[429, { headers: { "WWW-Authenticate": "Bearer", "Retry-After": "6" }, body: { error: "guessing" } }]], {
+    onTrouble(kind, sentence) { this.seen = [kind, sentence]; },
+    afterStart: (puller, done) => setTimeout(done, 20),
+  });
+  assert.deepEqual([wrong.puller.options.seen, wrong.puller.running], [["token", "guessing"], false]);
+  const { sleeps, troubles } = await play([[429, { headers: { "Retry-After": "1" }, body: { error: "slower" } }]]);
+  assert.deepEqual([sleeps, troubles], [[1000], [["busy", "slower"]]]);
+});
+
 test("headers go along", async () => {
   const { headers } = await play([[204]], { headers: () => ({ Authorization: "Bearer x" }) });
   assert.deepEqual(headers[0], { Authorization: "Bearer x" });

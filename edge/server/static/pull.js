@@ -144,7 +144,8 @@ function giveUp(next) {
 
 /** An error answer as an Error with a kind, the server's sentence, and the pause it asks for. */
 async function refusal(answer) {
-  const kinds = { 401: "token", 503: "busy" };
+  // 429 is for too many wrong tokens, and then names the header that is wanted, or for too many requests.
+  const kinds = { 401: "token", 429: answer.headers.get("WWW-Authenticate") ? "token" : "busy", 503: "busy" };
   const body = await answer.json().catch(() => ({}));
   const error = new Error(body.error ?? `the server answers ${answer.status}`);
   error.kind = kinds[answer.status] ?? "error";

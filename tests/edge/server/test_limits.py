@@ -164,6 +164,7 @@ def test_brute_force_is_refused_and_the_viewer_looks_on(hours):
     answer = ask("one-more")
     while answer.status_code == 401:  # the second regained one
         answer = ask("one-more")
+    assert answer.headers["WWW-Authenticate"] == "Bearer", "by which the page knows to ask for the token"
     assert answer.headers["Retry-After"] == "6" and "wrong tokens" in json.loads(answer.data.decode())["error"]
     assert ask(TOKEN).status_code == 200 and ask(TOKEN, "10.0.0.7").status_code == 200
     assert [ask(None, "10.0.0.8").status_code for _ in range(30)] == [401] * 30, "no token is no guess"
