@@ -90,8 +90,8 @@ class Verdict(Enum):
 
 
 class _Guesser:
-    def __init__(self, now: float) -> None:
-        self.bucket = Bucket(FREE_GUESSES, 1 / REGAIN_S, now)
+    def __init__(self, free: int, now: float) -> None:
+        self.bucket = Bucket(free, 1 / REGAIN_S, now)
         self.suspect = False
         self.trusted_until = now
         self.held = 0
@@ -108,11 +108,12 @@ class Guesses:
     """
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep,
+        free: int = FREE_GUESSES,
     ) -> None:
         self._clock, self._sleep = clock, sleep
         self._lock = threading.Lock()
-        self._guessers = _Table(lambda: _Guesser(clock()))
+        self._guessers = _Table(lambda: _Guesser(free, clock()))
         self._held = 0
 
     def judge(self, address: Optional[str], same: bool) -> Verdict:

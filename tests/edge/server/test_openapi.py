@@ -14,6 +14,7 @@ from edge.runtime.tracking import Track
 from edge.server import page
 from edge.server.app import OPEN_PATHS, ServerSettings, create_app
 from edge.server.hub import Hub
+from edge.server.limits import Guesses, Limits, Rates
 from edge.server.telemetry import QUALITIES
 from tests.edge.server.fake import result
 
@@ -35,7 +36,10 @@ def live_app():
         pose=Pose(-41.62, 8.04, 0, 0, 0, 1, 0, 0.91), length=Length(4.2, 0.05), body_class=BodyClass("suv", 0.8))
     car = Track(3, (10.4, 20.0, 100.0, 50.6), 0.87654, 5, 0.123)
     hub.publish(made._replace(reconstruction=told, sight=Sight((car,), 3, 8.0), captured=time.monotonic()))
-    return create_app(hub, ServerSettings(token=TOKEN), lambda number: number in (None, 3), lambda: {"captured": 1})
+    # Schemathesis tries wrong tokens by the dozen, and wants 401 for each.
+    bounds = Limits(Guesses(free=10**6), Rates())
+    return create_app(hub, ServerSettings(token=TOKEN), lambda number: number in (None, 3), lambda: {"captured": 1},
+                      limits=bounds)
 
 
 @pytest.fixture(scope="module")
