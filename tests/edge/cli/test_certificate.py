@@ -4,6 +4,7 @@ import re
 import shutil
 import ssl
 import subprocess
+import time
 import urllib.request
 
 import pytest
@@ -39,8 +40,13 @@ def test_serve_talks_https_with_the_pair_that_certificate_made(tmp_path, capsys)
             printed += line
         url = re.search(r"page +(https://[^#\s]+)", printed).group(1)
         context = ssl.create_default_context(cafile=certificate)
-        with urllib.request.urlopen(url + "healthz", timeout=PATIENCE, context=context) as answer:
-            assert answer.read() == b"ok\n"
+        page, end = b"", time.monotonic() + PATIENCE
+        while b"carcloud_frames_captured_total" not in page:  # the capture has begun
+            assert time.monotonic() < end, page
+            with urllib.request.urlopen(url + "metrics", timeout=PATIENCE, context=context) as answer:
+                page = answer.read()
+            time.sleep(0.05)
+        assert b"carcloud_frames_skipped_total" in page
     finally:
         process.kill()
         process.communicate()
