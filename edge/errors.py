@@ -79,3 +79,9 @@ class MeshError(CarcloudError):
     """A cloud that gives no closed surface, or Open3D, which makes them, is missing."""
 
     exit_code = 12
+
+
+class WindowError(CarcloudError):
+    """A window that cannot be opened, for want of Open3D or of a screen, or its picture not saved."""
+
+    exit_code = 13

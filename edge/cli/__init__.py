@@ -12,7 +12,8 @@ from edge.errors import CarcloudError
 
 #: A command's module is named like it, has ``register(subparsers)`` and sets ``run``, a function of the options.
 COMMANDS = ("edge.cli.serve", "edge.cli.reconstruct", "edge.cli.build", "edge.cli.bench", "edge.cli.doctor",
-            "edge.cli.record", "edge.cli.replay", "edge.cli.export", "edge.cli.mesh", "edge.cli.certificate")
+            "edge.cli.record", "edge.cli.replay", "edge.cli.export", "edge.cli.mesh", "edge.cli.view",
+            "edge.cli.certificate")
 
 EPILOG = """examples:
   carcloud serve                          the demo clip, live on http://127.0.0.1:8000/
@@ -21,6 +22,7 @@ EPILOG = """examples:
   carcloud bench                          how fast this machine is
   carcloud doctor                         what is missing, and the command that mends it
   carcloud record http://192.168.1.20:8000 --out drive.cclog
+  carcloud view http://192.168.1.20:8000 http://192.168.1.21:8000
   carcloud replay drive.cclog             the same page, from the log
   carcloud export drive.cclog --format mcap --out drive.mcap
   carcloud mesh clouds/car.ply --out car.glb

@@ -1,0 +1,118 @@
+"""The window of ``carcloud view``, by Open3D: turn with the mouse, keys as in ``View.KEYS``."""
+
+import os
+import time
+from typing import Any, Callable, List, Sequence
+
+import numpy as np
+
+from edge.client.viewing import Feed, View
+from edge.errors import WindowError
+
+WIDTH, HEIGHT = 1280, 800
+BACKGROUND = (0.09, 0.10, 0.12)
+#: Seconds between two looks for new clouds, and between two lines of words.
+TICK, LINE_EVERY = 0.02, 0.5
+#: GLFW's numbers of the keys that are no letters: = (with +), - and those of the keypad.
+KEYS = {"+": (61, 334), "-": (45, 333)}
+#: From where the cars are looked at first: from before, the left and above.
+FRONT = (0.75, 0.55, 0.4)
+
+
+class Window:
+    """One Open3D window over some feeds. Belongs to the thread that made it. Raises WindowError: no Open3D, no screen.
+
+    folder: where screenshots go.
+    """
+
+    def __init__(self, feeds: Sequence[Feed], view: View, folder: str = ".") -> None:
+        try:
+            import open3d
+        except (ImportError, OSError) as error:
+            raise WindowError("the window is made by Open3D, which does not start here (%s); type: pip install "
+                              "open3d-cpu, or look at the server's page in a browser" % error)
+        self._open3d = open3d
+        self._feeds, self._view, self._folder = feeds, view, folder
+        self._window = open3d.visualization.VisualizerWithKeyCallback()
+        names = ", ".join(feed.name for feed in feeds)
+        if not self._window.create_window("carcloud %s" % names, WIDTH, HEIGHT):
+            raise WindowError("no window can be opened: is there a screen (DISPLAY)? Over SSH, look at the server's "
+                              "page in a browser")
+        self._points = open3d.geometry.PointCloud()
+        self._placed = False
+        self._over = False
+        option = self._window.get_render_option()
+        option.background_color = np.array(BACKGROUND)
+        option.point_size = 4.0
+        for key in View.KEYS:
+            for number in KEYS.get(key, (ord(key),)):
+                self._window.register_key_callback(number, self._pressed(key))
+
+    def __enter__(self) -> "Window":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._window.destroy_window()
+
+    def run(self, stopped: Callable[[], bool], say: Callable[[List[str]], None]) -> None:
+        """Show clouds until the window is closed, Q is pressed or ``stopped()``. say: gets the lines now and then."""
+        said = 0.0
+        while not stopped() and not self._over and self.refresh():
+            now = time.monotonic()
+            if now - said >= LINE_EVERY:
+                said = now
+                say([feed.line(now) for feed in self._feeds] + [self._view.line()])
+            time.sleep(TICK)
+
+    def refresh(self) -> bool:
+        """Draw what is new, and obey the mouse and the keys; False when the window was closed."""
+        composed = self._view.compose([feed.newest for feed in self._feeds])
+        if composed is not None:
+            self._points.points = self._open3d.utility.Vector3dVector(composed[0])
+            self._points.colors = self._open3d.utility.Vector3dVector(composed[1])
+            if not self._placed and len(composed[0]):
+                self._window.add_geometry(self._points)
+                self._look()
+                self._placed = True
+            elif self._placed:
+                self._window.update_geometry(self._points)
+        going = self._window.poll_events()
+        self._window.update_renderer()
+        return bool(going)
+
+    def screenshot(self, path: str = "") -> str:
+        """Save what is shown as PNG under a path, or the next free name in the folder; returns it."""
+        path = path or next_name(self._folder)
+        self._window.capture_screen_image(path, do_render=True)
+        if not os.path.isfile(path):
+            raise WindowError("cannot write the screenshot %s; start carcloud view in another folder" % path)
+        return path
+
+    def _look(self) -> None:
+        control = self._window.get_view_control()
+        control.set_front(FRONT)
+        control.set_up((0.0, 0.0, 1.0))
+        control.set_lookat((0.0, 0.0, 0.0))
+        control.set_zoom(0.5)
+
+    def _pressed(self, key: str) -> Callable[[Any], bool]:
+        def obey(_: Any) -> bool:
+            if key == "S":
+                print("saved %s" % self.screenshot(), flush=True)
+            elif key == "R":
+                self._look()
+            elif key == "Q":
+                self._over = True
+            else:
+                self._view.press(key)
+            return False
+
+        return obey
+
+
+def next_name(folder: str) -> str:
+    """The first of carcloud-0001.png, carcloud-0002.png ... in a folder that is not there yet."""
+    number = 1
+    while os.path.exists(os.path.join(folder, "carcloud-%04d.png" % number)):
+        number += 1
+    return os.path.join(folder, "carcloud-%04d.png" % number)
