@@ -1,6 +1,6 @@
 # Used by scripts/arm64: a small Debian for arm64 in a folder, and running its programs under qemu. Sourced, not run.
 # Wants from who sources it: lib.bash, $store (the folder of it all), $debian (the root folder in it), $suite, ${packages[@]},
-# $mirror ("": that of this machine's apt), and of what is installed in the root folder $inside and $libraries. Sets $qemu, $keyring and $host_python.
+# $mirror ("": that of this machine's apt). Sets $qemu, $keyring and $host_python.
 # shellcheck shell=bash
 
 CANNOT=77
@@ -150,7 +150,9 @@ debian_root() {
     for package in "$apt"/archives/*.deb; do
         dpkg-deb -x "$package" "$debian" || fail "$package cannot be unpacked; the reason is above"
     done
+    # What the packages' own scripts would make.
     [ -e "$debian/bin/sh" ] || ln -s dash "$debian/bin/sh"
+    printf '127.0.0.1 localhost\n::1 localhost\n' >"$debian/etc/hosts"
     rm -rf "$apt"
     printf '%s\n' "$stamp" >"$debian.stamp"
     say "$debian: $(du -sm "$debian" | cut -f 1) MB"
@@ -172,12 +174,12 @@ enter() {
     mount -t tmpfs -o mode=755 tmpfs "$root/dev"
     mkdir "$root/dev/shm"
     ln -s /proc/self/fd "$root/dev/fd"
+    ln -s fd/0 "$root/dev/stdin" && ln -s fd/1 "$root/dev/stdout" && ln -s fd/2 "$root/dev/stderr"
     for device in null zero full random urandom; do
         : >"$root/dev/$device"
         mount --bind "/dev/$device" "$root/dev/$device"
     done
-    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LANG=C.UTF-8 \
-        PYTHONPATH="${INSIDE_PATH:-}" chroot "$root" "$@"
+    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LANG=C.UTF-8 chroot "$root" "$@"
 }
 
 # emulated SECONDS COMMAND...: run a command of the root folder, or end it after so long.
@@ -185,7 +187,7 @@ emulated() {
     local limit=$1 result=0
     shift
     # In the foreground: Ctrl-C, or whoever ends this script's processes as a group, reaches what runs inside, too.
-    INSIDE_PATH=$inside/app:$libraries timeout --foreground --kill-after=10 "$limit" unshare --user --map-root-user --mount \
+    timeout --foreground --kill-after=10 "$limit" unshare --user --map-root-user --mount \
         bash -c "$(declare -f enter); enter \"\$@\"" enter "$debian" "$qemu" "$@" || result=$?
     [ "$result" != 124 ] || say "no end after $limit s" >&2
     return $result
