@@ -183,7 +183,7 @@ def test_random_bytes_never_break_the_reader(tmp_path):
         whole = handle.read()
     chance = random.Random(0)
     damaged = str(tmp_path / "b.cclog")
-    for _ in range(500):
+    for _ in range(300):
         data = bytearray(whole)
         for _ in range(chance.randrange(1, 4)):
             data[chance.randrange(len(data))] = chance.randrange(256)
