@@ -11,6 +11,7 @@ from typing import Callable, List, Tuple
 
 from edge.cli.check import ERROR, OK, WARNING, Check
 from edge.cli.check_engines import check_tensorrt
+from edge.cli.check_trust import check_trust
 from edge.errors import CarcloudError
 from edge.settings import Settings
 from edge.targets import Target, detect_target
@@ -239,6 +240,7 @@ def run_checks(chosen: Settings) -> List[Check]:
     broken = {check.name for check in checks if check.level == ERROR}
     for name, needs, check, fix in (
         ("bundle", {"numpy"}, lambda: check_bundle(chosen), AGAIN),
+        ("trust", {"numpy", "bundle"}, lambda: check_trust(chosen), AGAIN),
         ("tensorrt", {"numpy", "bundle"}, lambda: check_tensorrt(target, chosen), WITHOUT),
         ("backend", set(), lambda: check_onnxruntime(checks), AGAIN),
         ("golden", {"numpy", "backend", "bundle"}, lambda: check_golden(chosen), AGAIN),

@@ -33,8 +33,8 @@ def found(capsys: Any, *arguments: str) -> Dict[str, Any]:
 def test_a_good_machine_is_well(capsys: Any) -> None:
     report_of = found(capsys, "--bundle", TINY_BUNDLE, "--threads", "1", "--port", "0")
     assert list(report_of) == [
-        "python", "numpy", "opencv", "server", "bundle", "tensorrt", "backend", "golden", "finding", "cameras",
-        "memory", "disk", "port",
+        "python", "numpy", "opencv", "server", "bundle", "trust", "tensorrt", "backend", "golden", "finding",
+        "cameras", "memory", "disk", "port",
     ]  # fmt: skip
     assert [name for name, check in report_of.items() if check["level"] == ERROR] == []
     assert report_of["numpy"]["text"] == np.__version__
@@ -66,7 +66,7 @@ def test_a_damaged_bundle_is_an_error_and_the_golden_check_is_left_out(tmp_path:
     assert main(["doctor", "--bundle", folder, "--port", "0"]) == 1
     text = capsys.readouterr().out
     assert "error    bundle    " in text and "does not match the hash" in text
-    assert "golden    not checked, because of bundle" in text and "1 errors, 3 warnings" in text
+    assert "golden    not checked, because of bundle" in text and "1 errors, 4 warnings" in text
 
 
 def test_a_network_that_computes_something_else_is_an_error(tmp_path: Any) -> None:
@@ -209,7 +209,7 @@ def test_an_unknown_jetson_is_an_error_and_the_rest_is_checked(monkeypatch: Any)
 
     monkeypatch.setattr(checks, "detect_target", refuse)
     found_checks = checks.run_checks(Settings(bundle=TINY_BUNDLE, port=0))
-    assert found_checks[0].name == "platform" and found_checks[0].level == ERROR and len(found_checks) == 14
+    assert found_checks[0].name == "platform" and found_checks[0].level == ERROR and len(found_checks) == 15
 
 
 def test_the_report_has_a_fix_below_each_complaint_and_colour_on_a_terminal() -> None:
