@@ -307,6 +307,7 @@ def test_help() -> None:
     (["--root", "{card}", "--power-mode", "max"], "--power-mode wants a number"),
     (["--root", "{card}", "--ssh-key", "{short}"], "is no public key"),
     (["--root", "{card}", "--token-file", "{short}"], "must hold one word of at least 16"),
+    (["--root", "{card}", "--wifi", "a\\b"], "takes no backslash in a network's name"),
     (["--root", "{card}", "--wifi", "a", "--wifi-password-file", "{short}"], "has 5 characters; WPA wants 8 to 63"),
 ])
 def test_wrong_flags(card: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
