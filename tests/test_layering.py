@@ -15,8 +15,8 @@ DEVICE_PACKAGES = {
     "ground floor": {"numpy"},
     "edge.runtime": {"numpy", "cv2", "onnxruntime", "tensorrt", "pycuda", "cuda"},
     "edge.server": {"numpy", "cv2", "flask", "werkzeug"},
-    # mcap: only where a log is exported as MCAP, which Foxglove reads; the format is too large to write by hand.
-    "edge.client": {"numpy", "open3d", "mcap"},
+    # mcap and rerun: only where a log is exported for Foxglove and for Rerun, whose formats are theirs to write.
+    "edge.client": {"numpy", "open3d", "mcap", "rerun"},
     "edge.cli": {"numpy", "cv2"},
 }
 #: Layers of `edge` that each layer may import, besides itself and the ground floor.

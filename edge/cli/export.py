@@ -12,11 +12,11 @@ from edge.errors import LogError, SettingsError, WireError
 from edge.geometry import Cloud
 
 #: One file for each cloud, and one for the whole log.
-CLOUD_FORMATS, LOG_FORMATS = ("ply", "pcd", "glb", "obj"), ("mcap",)
+CLOUD_FORMATS, LOG_FORMATS = ("ply", "pcd", "glb", "obj"), ("mcap", "rrd")
 
 DESCRIPTION = """Write the clouds of a log of carcloud record for other programs: a folder with a file for each cloud
 (ply, pcd; glb and obj, which are meshes and take seconds each), or one file with all clouds and pictures (mcap, for
-Foxglove)."""
+Foxglove; rrd, for Rerun)."""
 
 EPILOG = """examples:
   carcloud export drive.cclog --format ply --out clouds/ --every 10
@@ -28,12 +28,12 @@ EPILOG = """examples:
 def register(subparsers: Any) -> None:
     """Add the ``export`` command."""
     parser = subparsers.add_parser(
-        "export", help="a recorded log to PLY, PCD, meshes, or MCAP for Foxglove", description=DESCRIPTION,
+        "export", help="a recorded log to PLY, PCD, meshes, MCAP for Foxglove, or Rerun", description=DESCRIPTION,
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("log", metavar="LOG", help="a log of carcloud record")
     parser.add_argument("--format", choices=CLOUD_FORMATS + LOG_FORMATS, default="ply", help="(default: %(default)s)")
     parser.add_argument("--out", metavar="PATH", required=True, help="folder for the clouds, made if missing; a file "
-                                                                     "for mcap")
+                                                                     "for mcap and rrd")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="each N-th cloud only (default: %(default)s)")
     parser.add_argument("--last", action="store_true", help="the last cloud only: of an averaged car the best one")
     parser.add_argument("--overwrite", action="store_true", help="replace files of an earlier run")
@@ -88,13 +88,16 @@ def _write(write: Callable[[str, Cloud, Tuple[str, ...]], None], path: str, clou
 
 
 def _export_log(log: LogReader, options: argparse.Namespace) -> int:
-    from edge.client.foxglove import write_mcap
+    if options.format == "mcap":
+        from edge.client.foxglove import write_mcap as write
+    else:
+        from edge.client.rerunfile import write_rrd as write
 
     folder, name = os.path.split(os.path.abspath(options.out))
     prepare_folder(folder, [name], options.overwrite)
     damaged: List[str] = []
     try:
-        clouds = write_mcap(log, options.out, options.every, damaged.append)
+        clouds = write(log, options.out, options.every, damaged.append)
     except OSError as error:
         raise SettingsError("cannot write %s: %s; give another --out" % (options.out, error.strerror))
     for sentence in damaged:

@@ -82,7 +82,7 @@ def write_mcap(log: LogReader, path: str, every: int, say: Callable[[str], None]
         from mcap.writer import Writer  # type: ignore[import-not-found]
     except ImportError:
         raise LogError("MCAP files need the package mcap, which is not installed; type: pip install mcap")
-    clouds = 0
+    seen = clouds = 0
     with atomic_file(path) as handle:
         writer = Writer(handle)
         writer.start(library="carcloud")
@@ -93,8 +93,8 @@ def write_mcap(log: LogReader, path: str, every: int, say: Callable[[str], None]
         for entry, time_ns in times(log):
             topic = CLOUD_TOPIC if entry.kind == CLOUD else PICTURE_TOPIC
             if entry.kind == CLOUD:
-                clouds += 1
-                if (clouds - 1) % every:
+                seen += 1
+                if (seen - 1) % every:
                     continue
             try:
                 message = _message(log, entry, time_ns)
@@ -103,8 +103,9 @@ def write_mcap(log: LogReader, path: str, every: int, say: Callable[[str], None]
                 continue
             data = json.dumps(message, separators=(",", ":")).encode("ascii")
             writer.add_message(channels[topic], time_ns, data, time_ns)
+            clouds += entry.kind == CLOUD
         writer.finish()
-    return -(-clouds // every)
+    return clouds
 
 
 def times(log: LogReader) -> List[Tuple[Entry, int]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.cli import main
-from edge.client import foxglove
+from edge.client import foxglove, rerunfile
 from edge.client.log import CLOUD, PICTURE, SESSION, LogReader, LogWriter
 from edge.client.pcd import to_bytes
 from edge.errors import LogError
@@ -116,6 +116,24 @@ def test_without_the_package_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mcap.writer", None)
     with LogReader(recorded(tmp_path / "a")) as log, pytest.raises(LogError, match="type: pip install mcap"):
         foxglove.write_mcap(log, str(tmp_path / "a.mcap"), 1, print)
+    assert os.listdir(str(tmp_path)) == ["a"]
+
+
+def test_rrd_is_read_by_rerun(tmp_path, capsys):
+    chunks = pytest.importorskip("rerun.chunk", reason="rerun-sdk is not installed: RRD is not checked")
+    log, path = recorded(tmp_path / "a"), str(tmp_path / "a.rrd")
+    assert main(["export", log, "--format", "rrd", "--out", path, "--every", "2"]) == 0
+    assert "2 clouds in" in capsys.readouterr().out
+    rows = {}
+    for chunk in chunks.RrdReader(path).stream():
+        rows[chunk.entity_path] = rows.get(chunk.entity_path, 0) + chunk.num_rows
+    assert rows["/car"] == 2 and rows["/camera"] == 1
+
+
+def test_without_rerun_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rerun", None)
+    with LogReader(recorded(tmp_path / "a")) as log, pytest.raises(LogError, match="type: pip install rerun-sdk"):
+        rerunfile.write_rrd(log, str(tmp_path / "a.rrd"), 1, print)
     assert os.listdir(str(tmp_path)) == ["a"]
 
 
