@@ -85,7 +85,7 @@ FIELDS: Dict[str, Field] = {
     "token_file": Field("text or null", "file with the token clients must show; made if it does not exist", "FILE"),
     "no_auth": Field("flag", "let everybody who reaches this machine watch"),
     "allow_hosts": Field("texts", "further name this server answers to (may be repeated)", "NAME"),
-    "tls_cert": Field("text or null", "PEM file with the certificate for https; carcloud certificate makes one", "FILE"),
+    "tls_cert": Field("text or null", "PEM file with the certificate for https (see: carcloud certificate)", "FILE"),
     "tls_key": Field("text or null", "PEM file with the key of that certificate, readable by nobody else", "FILE"),
     "camera_preview": Field("flag", "show the camera picture beside the cloud"),
     "jpeg_quality": Field("whole", "quality of the camera picture, 1 to 100", "N", 1, 100),

@@ -46,6 +46,9 @@ def test_shipped_bundles_open_and_are_small(name: str) -> None:
     assert bundle.name == name
     sizes = {file: entry["bytes"] for file, entry in bundle.manifest["files"].items()}
     assert sizes.pop("finder.onnx") < 19e6 and sizes.pop("silhouette.onnx", 0) < 4e6
+    assert sizes.pop("golden-finder.npz") < 1e6 and sizes.pop("golden-silhouette.npz", 0) < 1e6
+    others = [sizes.pop(entry["file"]) for p, entry in bundle.manifest["precisions"].items() if p != "fp32"]
+    assert max(others, default=0) < 25e6, "a further precision is no larger than FP32"
     assert sum(sizes.values()) < 25e6, "what reconstructs, and its golden sample"
 
 

@@ -102,7 +102,7 @@ def test_a_crops_mask_shows_the_car() -> None:
     with Silhouette(spec(), Bright()) as network:
         found = network.mask(street(), (30, 15, 60))
         assert network.size == SIZE and network.milliseconds > 0
-    assert network._backend.closed  # type: ignore[attr-defined]
+    assert network.backend.closed  # type: ignore[attr-defined]
     assert found.shape == (SIZE, SIZE) and found.dtype == np.float32
     assert found.min() >= 0 and found.max() <= 1
     # The car is at 10 to 50 of 60 across and 15 to 45 down.
