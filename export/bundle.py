@@ -14,12 +14,11 @@ import torch
 
 from edge.bundle import read_manifest, sha256_file
 from edge.errors import DataError, SettingsError
-from edge.ply import atomic_file
 from export.compare import Arrays, compare, movement, run_graph, run_network
 from export.estimate import estimate
 from export.fold import fold_batch_norm
 from export.graph import ExportError, assert_graph, export_onnx, halve_weights
-from export.guests import keep
+from export.guests import keep, write_manifest
 from export.lint import require_clean
 from export.lowrank import Thinned, thin_linear
 from export.manifest import Facts, describe
@@ -160,8 +159,7 @@ def record_figures(bundle: Path, results: dict[str, Any], precision: str = "fp32
             f"the results hold no row of {file} of {bundle}; run: python -m training benchmark --bundle {bundle}{flag}"
         )
     manifest["carpc1"][precision] = {"test_bodies": len(bodies), "conditions": rows}
-    with atomic_file(str(bundle / "manifest.json")) as handle:
-        handle.write((json.dumps(manifest, indent=1) + "\n").encode("utf-8"))
+    write_manifest(bundle, manifest)
 
 
 def _write_golden(path: Path, images: np.ndarray, outputs: Arrays) -> None:

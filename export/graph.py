@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from edge.errors import BundleError
-from export.shapes import fold_padding, fold_shapes
+from export.shapes import fold_padding, fold_shapes, set_nodes
 from training.networks.base import Network
 
 OPSET = 13
@@ -104,7 +104,7 @@ def halve_weights(path: Path, smallest: int = SMALLEST) -> int:
         tensor.CopyFrom(numpy_helper.from_array(half, name + HALF))
         casts.append(helper.make_node("Cast", [name + HALF], [name], name=name + ".cast", to=TensorProto.FLOAT))
         saved += values.nbytes - half.nbytes
-    _set_nodes(model, [*casts, *model.graph.node])
+    set_nodes(model, [*casts, *model.graph.node])
     onnx.save(model, str(path))
     return saved
 
@@ -118,13 +118,7 @@ def _name_constants(model: onnx.ModelProto, smallest: int) -> None:
             rest.append(node)
         else:
             model.graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(value), node.output[0]))
-    _set_nodes(model, rest)
-
-
-def _set_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
+    set_nodes(model, rest)
 
 
 def assert_graph(path: Path, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]) -> onnx.ModelProto:

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from edge.bundle import read_manifest, sha256_file
 from edge.errors import BundleError
 from edge.ply import atomic_file
 
+#: Changes a manifest in place.
+Change = Callable[[dict[str, Any]], None]
 #: Key of a network's section that names the file of its golden outputs (:mod:`export.golden`).
 GOLDEN = "golden"
 
@@ -24,43 +27,69 @@ def put(bundle: Path, manifest: dict[str, Any], section: str, content: bytes, en
     A kill leaves a bundle that verifies: the old one or the new one; where another network is replaced, in between, the
     old one without it.
     """
-    file, seal = entry["file"], {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    target, listed = bundle / file, manifest["files"].get(file)
-    there = target.is_file() and sha256_file(str(target)) == seal["sha256"]
-    before = {key: value for key, value in manifest.get(section, {}).items() if key != GOLDEN}
-    if there and listed == seal and before == entry:
-        return False
-    if listed not in (None, seal):
-        # The old manifest would not verify with the new file, nor the new one with the old file.
-        without = copy.deepcopy(manifest)
-        without["files"].pop(file)
-        without.pop(section, None)
-        _write_manifest(bundle, without)
-    if not there:
-        with atomic_file(str(target)) as handle:
-            handle.write(content)
-    manifest["files"].pop(manifest.get(section, {}).get(GOLDEN), None)  # the golden outputs of another network
-    manifest["files"][file] = seal
-    manifest[section] = entry
-    _write_manifest(bundle, manifest)
-    return True
+    before = manifest.get(section, {})
+    golden = before.get(GOLDEN)
+
+    def unlist(old: dict[str, Any]) -> None:
+        old.pop(section, None)
+
+    def enlist(new: dict[str, Any]) -> None:
+        new["files"].pop(golden, None)  # the golden outputs of another network
+        new[section] = entry
+
+    told = {key: value for key, value in before.items() if key != GOLDEN} == entry
+    return put_file(bundle, manifest, entry["file"], content, told, unlist, enlist)
 
 
-def add_file(bundle: Path, section: str, key: str, file: str, content: bytes) -> None:
-    """Write a further file of a network into a bundle, and its name into the network's section as ``key``.
+def add_file(bundle: Path, section: str, key: str, file: str, content: bytes) -> bool:
+    """Write a further file of a network into a bundle, and its name into the network's section as ``key``; False when
+    it was there already.
 
     A kill leaves a bundle that verifies: without the file, with the old one, or with the new one.
     """
     manifest = read_manifest(str(bundle))
-    if file in manifest["files"]:
+
+    def unlist(old: dict[str, Any]) -> None:
+        old[section].pop(key, None)
+
+    def enlist(new: dict[str, Any]) -> None:
+        new[section][key] = file
+
+    return put_file(bundle, manifest, file, content, manifest[section].get(key) == file, unlist, enlist)
+
+
+def put_file(
+    bundle: Path, manifest: dict[str, Any], file: str, content: bytes, told: bool, unlist: Change, enlist: Change
+) -> bool:
+    """Write a file of a bundle and change its manifest; False when it was there and ``told``, and nothing was written.
+
+    told: whether the manifest says of the file what ``enlist`` makes it say. unlist: takes out of a manifest what it
+    says of another file of that name, because the old manifest would not verify with the new file, nor the new one with
+    the old file. A kill leaves a bundle that verifies.
+    """
+    seal = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    target, listed = bundle / file, manifest["files"].get(file)
+    there = target.is_file() and sha256_file(str(target)) == seal["sha256"]
+    if there and listed == seal and told:
+        return False
+    manifest = copy.deepcopy(manifest)
+    if listed not in (None, seal):
         manifest["files"].pop(file)
-        manifest[section].pop(key, None)
-        _write_manifest(bundle, manifest)
-    with atomic_file(str(bundle / file)) as handle:
-        handle.write(content)
-    manifest["files"][file] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    manifest[section][key] = file
-    _write_manifest(bundle, manifest)
+        unlist(manifest)
+        write_manifest(bundle, manifest)
+    if not there:
+        with atomic_file(str(target)) as handle:
+            handle.write(content)
+    manifest["files"][file] = seal
+    enlist(manifest)
+    write_manifest(bundle, manifest)
+    return True
+
+
+def write_manifest(bundle: Path, manifest: dict[str, Any]) -> None:
+    """Replace a bundle's manifest, whole or not at all."""
+    with atomic_file(str(bundle / "manifest.json")) as handle:
+        handle.write((json.dumps(manifest, indent=1) + "\n").encode("utf-8"))
 
 
 def keep(old: Path, new: Path, manifest: dict[str, Any], section: str) -> None:
@@ -75,8 +104,3 @@ def keep(old: Path, new: Path, manifest: dict[str, Any], section: str) -> None:
             shutil.copyfile(old / file, new / file)
             manifest["files"][file] = before["files"][file]
         manifest[section] = before[section]
-
-
-def _write_manifest(bundle: Path, manifest: dict[str, Any]) -> None:
-    with atomic_file(str(bundle / "manifest.json")) as handle:
-        handle.write((json.dumps(manifest, indent=1) + "\n").encode("utf-8"))

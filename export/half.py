@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from export.plain import element_types, seal, set_nodes
+from export.plain import element_types, seal
+from export.shapes import set_nodes
 
 #: The least float16 that keeps all its digits: a constant below it (an epsilon) would lose them, or become 0.
 LEAST = float(np.finfo(np.float16).tiny)

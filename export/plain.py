@@ -7,6 +7,7 @@ import onnx
 from onnx import TensorProto, numpy_helper, shape_inference
 
 from export.graph import MAX_IR, OPSET, ExportError
+from export.shapes import drop_unused, set_nodes
 
 
 def plain_graph(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -51,20 +52,9 @@ def element_types(model: onnx.ModelProto) -> dict[str, int]:
     return found
 
 
-def set_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
-    """Put these nodes, which may be those of the graph itself, in the place of its own."""
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
-
-
 def seal(model: onnx.ModelProto) -> onnx.ModelProto:
     """Drop, in place, constants nobody reads, and operator sets but ONNX's own: ONNX Runtime 1.10 refuses others."""
-    graph = model.graph
-    used = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
-    kept = [onnx.TensorProto.FromString(t.SerializeToString()) for t in graph.initializer if t.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
+    drop_unused(model.graph)
     del model.opset_import[:]
     model.opset_import.append(onnx.helper.make_opsetid("", OPSET))
     model.ir_version = min(model.ir_version, MAX_IR)

@@ -8,9 +8,6 @@ Recipes are in :mod:`export.half` and :mod:`export.quantise`, what stays in floa
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,12 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 
-from edge.bundle import PRECISIONS, Bundle, load_bundle, read_manifest, sha256_file
+from edge.bundle import PRECISIONS, Bundle, load_bundle, read_manifest
 from edge.errors import SettingsError
-from edge.ply import atomic_file
 from export.calibration import Pictures, Range, gather, ranges
 from export.compare import parts
 from export.graph import ExportError, assert_graph, halve_weights
+from export.guests import put_file
 from export.half import beyond_half, halve
 from export.lint import require_clean
 from export.plain import plain_graph
@@ -168,27 +165,14 @@ def put(bundle: Path, name: str, content: bytes, entry: dict[str, Any]) -> bool:
     A kill leaves a bundle that verifies: the old one or the new one; where another file is replaced, in between, the
     old one without it. CarPC-1 figures of a file that is replaced go with it.
     """
-    file, seal = entry["file"], {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     manifest = read_manifest(str(bundle))
-    target, listed = bundle / file, manifest["files"].get(file)
-    there = target.is_file() and sha256_file(str(target)) == seal["sha256"]
-    if there and listed == seal and manifest["precisions"].get(name) == entry:
-        return False
-    if listed not in (None, seal):
-        without = copy.deepcopy(manifest)
-        for section, key in (("files", file), ("precisions", name), ("carpc1", name)):
-            without[section].pop(key, None)
-        _write_manifest(bundle, without)
-        manifest = without
-    if not there:
-        with atomic_file(str(target)) as handle:
-            handle.write(content)
-    manifest["files"][file] = seal
-    manifest["precisions"][name] = entry
-    _write_manifest(bundle, manifest)
-    return True
 
+    def unlist(old: dict[str, Any]) -> None:
+        for section in ("precisions", "carpc1"):
+            old[section].pop(name, None)
 
-def _write_manifest(bundle: Path, manifest: dict[str, Any]) -> None:
-    with atomic_file(str(bundle / "manifest.json")) as handle:
-        handle.write((json.dumps(manifest, indent=1) + "\n").encode("utf-8"))
+    def enlist(new: dict[str, Any]) -> None:
+        new["precisions"][name] = entry
+
+    told = manifest["precisions"].get(name) == entry
+    return put_file(bundle, manifest, entry["file"], content, told, unlist, enlist)

@@ -17,7 +17,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from export.calibration import Range
-from export.plain import seal, set_nodes
+from export.plain import seal
+from export.shapes import set_nodes
 
 #: Parts of the largest value among which the best scale is sought.
 FRACTIONS = np.linspace(0.3, 1.0, 36)

@@ -50,15 +50,20 @@ def _fold_once(model: onnx.ModelProto) -> int:
         for name, value in zip(node.output, result, strict=True):
             known[name] = value
             graph.initializer.append(numpy_helper.from_array(value, name))
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in rest]
-    del graph.node[:]
-    graph.node.extend(kept)
-    _drop_unused(graph)
+    set_nodes(model, rest)
+    drop_unused(graph)
     return folded
 
 
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    """Constants that nobody reads any more; ONNX Runtime warns of each."""
+def set_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+    """Put these nodes, which may be those of the graph itself, in the place of its own."""
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove, in place, constants that nobody reads any more; ONNX Runtime warns of each."""
     used = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
     for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
         graph.initializer.remove(tensor)
@@ -99,7 +104,7 @@ def fold_padding(model: onnx.ModelProto) -> onnx.ModelProto:
             own.ints[:] = [a + b for a, b in zip(own.ints, sides, strict=True)]
         conv.input[0] = pad.input[0]
         graph.node.remove(pad)
-    _drop_unused(graph)
+    drop_unused(graph)
     return model
 
 

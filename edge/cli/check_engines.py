@@ -5,6 +5,8 @@ from edge.errors import EngineError
 from edge.settings import Settings
 from edge.targets import Target, l4t_version
 
+#: What is said where there is no TensorRT and none is missed.
+ABSENT = "not installed; ONNX Runtime runs the networks"
 INSTALL = "sudo apt-get install python3-libnvinfer   (and a virtual environment with --system-site-packages)"
 
 
@@ -19,7 +21,7 @@ def check_tensorrt(target: Target, chosen: Settings) -> Check:
 
     if not api.is_installed():
         if target.tensorrt is None:
-            return Check("tensorrt", OK, "not installed; ONNX Runtime runs the networks")
+            return Check("tensorrt", OK, ABSENT)
         return Check("tensorrt", WARNING, "not installed, so that the GPU does nothing", INSTALL)
     machine = ask_machine(l4t_version())
     text = "%s, %s (compute capability %s), %s" % (

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Callable, List, Tuple
 
 from edge.cli.check import ERROR, OK, WARNING, Check
-from edge.cli.check_engines import check_tensorrt
+from edge.cli.check_engines import ABSENT, check_tensorrt
 from edge.cli.check_trust import check_trust
 from edge.errors import CarcloudError
 from edge.settings import Settings
@@ -96,8 +96,8 @@ def check_package(name: str, package: str, last_for_36: str, use: str) -> Check:
 def check_onnxruntime(before: List[Check]) -> Check:
     """ONNX Runtime. Nobody misses it where TensorRT has an engine of each network."""
     check = check_package("backend", "onnxruntime", "1.10.0", "no network can run")
-    engines = [other for other in before if other.name == "tensorrt" and other.level == OK and ";" in other.text]
-    if check.level == ERROR and [other for other in engines if "not installed" not in other.text]:
+    engines = any(other.name == "tensorrt" and other.level == OK and other.text != ABSENT for other in before)
+    if check.level == ERROR and engines:
         return Check("backend", OK, "TensorRT runs every network; onnxruntime is not installed")
     return check
 

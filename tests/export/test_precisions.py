@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +16,7 @@ from edge.bundle import PRECISIONS, load_bundle, read_manifest
 from edge.errors import BundleError, DataError, SettingsError
 from edge.ply import atomic_file
 from edge.runtime.backends import open_backend
-from export import calibration, precisions
+from export import calibration, guests, precisions
 from export.__main__ import main
 from export.bundle import record_figures, write_bundle
 from export.calibration import Pictures, gather
@@ -25,7 +24,7 @@ from export.estimate import estimate
 from export.precisions import FILES, put, write_precisions
 from export.table import measure, table
 from tests.edge.helpers import FINDING_BUNDLE, POSED_BUNDLE, red_cars
-from tests.export.killed import Killed
+from tests.export.killed import Killed, kill_at
 from tests.export.small import OUTPUTS, images, small_bundle
 from tests.export.test_bundle_export import Everything, save
 from training.networks import NETWORKS
@@ -132,25 +131,12 @@ def test_a_kill_leaves_a_bundle_that_verifies(
 ) -> None:
     folder = small_bundle(tmp_path / "small")
     put(folder, "int8", b"old", entry())
-    count = 0
-
-    @contextlib.contextmanager
-    def writing(path: str) -> Iterator[IO[bytes]]:
-        nonlocal count
-        count += 1
-        with atomic_file(path) as handle:
-            yield handle
-            if count == number and not after:
-                raise Killed
-        if count == number:
-            raise Killed
-
-    monkeypatch.setattr(precisions, "atomic_file", writing)
+    kill_at(monkeypatch, number, after)
     with pytest.raises(Killed):
         put(folder, "int8", b"new", entry())
     manifest = load_bundle(str(folder)).manifest  # verifies every file
     assert ("int8" in manifest["precisions"]) == (FILES["int8"] in manifest["files"])
-    monkeypatch.setattr(precisions, "atomic_file", atomic_file)
+    monkeypatch.setattr(guests, "atomic_file", atomic_file)
     put(folder, "int8", b"new", entry())
     assert load_bundle(str(folder)).manifest["precisions"]["int8"] == entry()
     assert (folder / FILES["int8"]).read_bytes() == b"new"

@@ -53,24 +53,31 @@ def open_backend(
 
 def open_engine(bundle: Bundle, graph: Graph, precision: str = "auto", engines: Optional[str] = None) -> Backend:
     """The TensorRT engine of a network that ``carcloud build`` made. Raises BackendError with what to type."""
-    from edge.runtime.backends.trt import TrtBackend, device  # load CUDA only where it is chosen
+    from edge.runtime.backends.cuda import open_cuda  # loads CUDA, only where it is chosen
+    from edge.runtime.backends.trt import TrtBackend
     from edge.runtime.engine import recipe
     from edge.targets import l4t_version
 
     trt = api.import_tensorrt()
     network = recipe.network_of(graph)
     path = recipe.engine_path(engines, bundle.name, network)
-    host = recipe.Host(str(trt.__version__), device().capability, l4t_version())
     # Beside the network that reconstructs nothing is quantised: theirs are FP16 then.
     exact = None if precision == "auto" or network != recipe.network_of(bundle.graph) else precision
+    cuda = open_cuda()
     try:
+        with cuda.active():
+            host = recipe.Host(str(trt.__version__), cuda.gpu().capability, l4t_version())
         facts = recipe.check_engine(path, bundle, graph, host, exact)
         with open(path, "rb") as handle:
             plan = handle.read()
+    except BackendError:
+        cuda.close()
+        raise
     except (EngineError, OSError) as error:
+        cuda.close()
         raise BackendError("there is no TensorRT engine of the %s to use: %s; type: %s" % (
             network, error, recipe.build_command(bundle, engines)))
-    return TrtBackend(graph, plan, path, str(facts["precision"]))
+    return TrtBackend(graph, plan, path, str(facts["precision"]), cuda)
 
 
 def _open_ort(bundle: Bundle, graph: Graph, name: str, threads: int, precision: str, reason: str) -> Backend:

@@ -7,7 +7,7 @@ import numpy as np
 from edge.bundle import Graph
 from edge.errors import BackendError
 from edge.runtime.backends.base import Backend
-from edge.runtime.backends.cuda import Cuda, Gpu, open_cuda
+from edge.runtime.backends.cuda import Cuda, open_cuda
 from edge.runtime.engine.api import Log, Tensor, import_tensorrt, make, tensors
 
 
@@ -15,17 +15,18 @@ class TrtBackend(Backend):
     """An engine with static shapes, executed by ``execute_v2``, which TensorRT has from 8.0 to 11.1.
 
     Buffers are made once. Any thread may run it (CUDA's context is made current for each run), one at a time.
-    plan: the engine. where: its file, for sentences. precision: what it computes in.
+    plan: the engine. where: its file, for sentences. precision: what it computes in. cuda: the GPU's memory, which is
+    this backend's from now on and closed with it; opened here unless given.
     Raises BackendError: TensorRT or the GPU's Python package missing, an engine TensorRT refuses, other tensors than
     the graph's, no memory.
     """
 
     name = "trt"
 
-    def __init__(self, graph: Graph, plan: bytes, where: str, precision: str) -> None:
+    def __init__(self, graph: Graph, plan: bytes, where: str, precision: str, cuda: Optional[Cuda] = None) -> None:
         self.precision = precision
         trt = import_tensorrt()
-        self._cuda: Optional[Cuda] = open_cuda()
+        self._cuda: Optional[Cuda] = cuda or open_cuda()
         try:
             with self._cuda.active():
                 self._open(trt, graph, plan, where)
@@ -104,13 +105,3 @@ def _check(graph: Graph, found: List[Tensor], where: str) -> None:
     if real != wanted or odd:
         raise BackendError("the engine %s has the tensors %s%s and the bundle's network has %s; type: carcloud build "
                            "--rebuild" % (where, real, " (not float32: %s)" % ", ".join(odd) if odd else "", wanted))
-
-
-def device() -> Gpu:
-    """The GPU of this machine, by what gives the memory. Raises BackendError."""
-    cuda = open_cuda()
-    try:
-        with cuda.active():
-            return cuda.gpu()
-    finally:
-        cuda.close()
