@@ -13,6 +13,8 @@ from tests.repository import ROOT, imports, module_name, python_files
 #: Third-party packages each layer of the device part may import; tensorrt, pycuda and cuda only exist on a Jetson.
 DEVICE_PACKAGES = {
     "ground floor": {"numpy"},
+    # scipy: only where an annotation file of MATLAB's is read.
+    "edge.photosets": {"numpy", "scipy"},
     "edge.runtime": {"numpy", "cv2", "onnxruntime", "tensorrt", "pycuda", "cuda"},
     "edge.server": {"numpy", "cv2", "flask", "werkzeug"},
     # mcap and rerun: only where a log is exported for Foxglove and for Rerun, whose formats are theirs to write.
@@ -22,10 +24,11 @@ DEVICE_PACKAGES = {
 #: Layers of `edge` that each layer may import, besides itself and the ground floor.
 MAY_IMPORT = {
     "ground floor": set(),
+    "edge.photosets": set(),
     "edge.runtime": set(),
     "edge.server": {"edge.runtime"},
     "edge.client": {"edge.runtime"},
-    "edge.cli": {"edge.runtime", "edge.server", "edge.client"},
+    "edge.cli": {"edge.photosets", "edge.runtime", "edge.server", "edge.client"},
 }
 LAYERS = [name for name in MAY_IMPORT if name != "ground floor"]
 
@@ -92,6 +95,7 @@ def test_runtime_loads_neither_flask_nor_torch_nor_open3d() -> None:
 @pytest.mark.parametrize("place, text, what", [
     ("edge/geometry.py", "import edge.runtime.pipeline", "lies above or beside it"),
     ("edge/wire.py", "import cv2", "this layer has only"),
+    ("edge/photosets/x.py", "from edge.runtime.images import is_image", "lies above or beside it"),
     ("edge/runtime/x.py", "from flask import Flask", "this layer has only"),
     ("edge/runtime/x.py", "def f():\n    import torch", "this layer has only"),
     ("edge/runtime/__init__.py", "from ..server import app", "lies above or beside it"),

@@ -1,21 +1,15 @@
 """Reading one picture, and telling a whole one from a cut one: OpenCV fills the missing part with grey, silently."""
 
 import os
-import re
 from typing import List
 
 import cv2
 import numpy as np
 
 from edge.errors import ImageError, SourceError
+from edge.suffixes import EXTENSIONS, is_image, natural
 
-#: File extensions taken for pictures.
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-
-
-def is_image(path: str) -> bool:
-    """Whether the file name looks like a picture."""
-    return path.lower().endswith(EXTENSIONS)
+__all__ = ["EXTENSIONS", "is_cut", "is_image", "list_images", "read_image"]
 
 
 def list_images(folder: str) -> List[str]:
@@ -28,7 +22,7 @@ def list_images(folder: str) -> List[str]:
     names = [name for name in os.listdir(folder) if is_image(name) and not name.startswith(".")]
     if not names:
         raise SourceError("folder %s holds no picture; wanted are %s" % (folder, " ".join(EXTENSIONS)))
-    return sorted(names, key=_natural)
+    return sorted(names, key=natural)
 
 
 def read_image(path: str) -> np.ndarray:
@@ -102,8 +96,3 @@ def _png_is_cut(content: bytes) -> bool:
             return False
         at += 12 + int.from_bytes(content[at : at + 4], "big")
     return True
-
-
-def _natural(name: str) -> List[object]:
-    parts = re.split(r"([0-9]+)", name.lower())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)] + [name]
