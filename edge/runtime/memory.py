@@ -73,7 +73,7 @@ class Memory:
         """
         # Column by column: NumPy is several times as fast along an axis as over rows of three.
         points = np.asarray(cloud.points, np.float64, order="F")
-        weight = _weights(cloud)
+        weight = weights_of(cloud)
         if len(self._weight) and (len(points) != len(self._weight) or self._is_other(points)):
             number = self._number
             self.forget()
@@ -134,8 +134,8 @@ class Memory:
         return confidence_of(error * np.float32(np.sqrt(SHARED + (1.0 - SHARED) / count)))
 
 
-def _weights(cloud: Cloud) -> np.ndarray:
-    """(N,) one over the square of the expected error; ones where it is not known."""
+def weights_of(cloud: Cloud) -> np.ndarray:
+    """(N,) float64: one over the square of the expected error of each point; ones where it is not known."""
     if cloud.confidence is None:
         return np.ones(len(cloud.points))
     error = np.float32(-NEAR) / np.log1p(-np.clip(cloud.confidence, np.float32(1e-3), np.float32(1 - 1e-6)))
