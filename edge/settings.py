@@ -196,7 +196,7 @@ def _from_text(name: str, text: str, place: str) -> Any:
         try:
             return [float(word) for word in text.split(",")] if text else None
         except ValueError:
-            raise SettingsError("%s is %r; give x,y,width,height in pixels" % (place, text))
+            raise SettingsError("%s is %r; give x,y,width,height in pixels" % (place, redact(text)))
     return text
 
 
@@ -243,5 +243,12 @@ def _checked(name: str, value: Any, place: str) -> Any:
     checked = check(field, value)
     if checked is None:
         wanted = wanted % (field.low, field.high) if field.kind == "whole" else wanted
-        raise SettingsError("%s: %s is %s; it must be %s" % (place, name, json.dumps(value, default=str), wanted))
+        raise SettingsError("%s: %s is %s; it must be %s" % (place, name, _shown(name, value), wanted))
     return None if checked == () and field.kind == "box" else checked
+
+
+def _shown(name: str, value: Any) -> str:
+    """A wrong value for a sentence, which ends up in logs: without the password of a camera that is in it."""
+    if name == "source" and isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "an object"  # a password may be anywhere in it
+    return json.dumps(redact(value)) if isinstance(value, str) else redact(json.dumps(value, default=str))

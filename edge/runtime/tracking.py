@@ -22,6 +22,9 @@ SURE = 0.5
 BELIEVED, EVIDENCE = 2, 1.0
 #: Seconds that a car is kept without being found: behind a post, between two glances.
 PATIENCE = 2.0
+#: Seconds without a look (the camera was away) after which a car is another one, even where one was. More than the
+#: seconds between two looks of the slowest machine, which finds the same car in each.
+LAPSE = 10.0
 #: Weight of the newest box in a car's place and size, and of the newest step in its velocity.
 SMOOTH, STEADY = 0.6, 0.3
 #: By how much more another car must stand out for it to be followed in place of the one that is, without being asked.
@@ -98,6 +101,8 @@ class Tracker:
 
         faint: boxes of low score, which keep cars that are believed and make none.
         """
+        # Before cars are matched to boxes: after a long gap nothing says that what stands there is what stood there.
+        self._cars = [car for car in self._cars if now - car.seen <= max(LAPSE, self.patience)]
         for car in self._cars:
             car.move(now)
         free = list(detections)

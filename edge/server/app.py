@@ -18,7 +18,7 @@ from edge.server import auth, metrics
 from edge.server.hub import Busy, Hub, Numbered, Picture, Slot, State
 from edge.server.limits import REGAIN_S, Limits, Verdict, new_limits
 from edge.server.page import load_openapi, load_page
-from edge.server.telemetry import Counts, Machine, Telemetry
+from edge.server.telemetry import COUNT_ANSWER, Counts, Machine, Telemetry
 
 #: Longest time a request may wait for a frame, seconds; proxies and browsers give up after 60.
 LONGEST_WAIT = 30.0
@@ -97,6 +97,7 @@ def create_app(
         return _secure(response)
 
     app.after_request(finish)
+    app.extensions[COUNT_ANSWER] = telemetry.count_answer
     _handle(app, Refusal, lambda error: _error(error.code, str(error), error.headers))
     _handle(app, Busy, lambda _: _error(
         503, "%d clients wait already; try again in a second" % hub.max_waiting, {"Retry-After": "1"}))

@@ -17,6 +17,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from edge.errors import ServerError
 from edge.server.limits import network_of
+from edge.server.telemetry import COUNT_ANSWER
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -165,6 +166,7 @@ class Handler(WSGIRequestHandler):
 
     def _refuse(self, code: int, words: str, sentence: str) -> None:
         body = json.dumps({"error": sentence}).encode("ascii") + b"\n"
+        self.server.count_answer(code)  # the application, which counts the others, never sees this one
         self._send("%d %s" % (code, words), [("Content-Type", "application/json"), ("Cache-Control", "no-store"),
                                              ("X-Content-Type-Options", "nosniff"), ("Connection", "close")], body)
         self.close_connection = True
@@ -231,6 +233,7 @@ class _Server(ThreadedWSGIServer):
     def __init__(self, host: str, app: "Flask", listener: socket.socket, tls: Optional[ssl.SSLContext] = None) -> None:
         self.connections: Dict[Tuple[str, int], socket.socket] = {}
         self.tls = tls
+        self.count_answer: Callable[[int], Any] = app.extensions.get(COUNT_ANSWER, lambda code: None)
         super().__init__(host, listener.getsockname()[1], app, Handler, fd=listener.fileno())
 
     def server_bind(self) -> None:

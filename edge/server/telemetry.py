@@ -12,6 +12,8 @@ from edge.server.hub import Hub, State, Status
 PERIOD = 2.0
 #: Below this many clouds a second the stream is called slow; with a cloud older than this many seconds, late.
 SLOW_RATE, LATE_AGE = 5.0, 0.5
+#: Where the application keeps what counts an answer by its status code: the server refuses some requests before it.
+COUNT_ANSWER = "carcloud.count_answer"
 #: The words of :func:`quality`.
 QUALITIES = ("good", "slow", "late", "hot", "idle", "off")
 

@@ -29,8 +29,25 @@ def test_no_command_prints_a_password(arguments, code, capfd, caplog, monkeypatc
     assert SECRET not in out + error + caplog.text and "***" in out + error, out + error
 
 
-def test_a_settings_file_with_a_source_of_the_wrong_kind_is_refused_without_it(tmp_path, capfd):
+@pytest.mark.parametrize("values, shown", [
+    ({"sources": CAMERA}, "unknown setting sources"),
+    ({"source": [CAMERA]}, "source is a list; it must be a text or null"),
+    ({"source": {"uri": "rtsp://127.0.0.1:9/live", "password": SECRET}}, "source is an object; it must be"),
+    ({"port": CAMERA}, 'port is "rtsp://***@127.0.0.1:9/live?***"; it must be a whole number'),
+    ({"box": [CAMERA, STRANGE]}, 'box is ["rtsp://***@127.0.0.1:9/live"]; it must be'),
+    ({"allow_hosts": CAMERA}, 'allow_hosts is "rtsp://***@127.0.0.1:9/live?***"; it must be'),
+])
+def test_a_wrong_settings_file_is_refused_without_the_password_in_it(values, shown, tmp_path, capfd):
     path = tmp_path / "settings.json"
-    path.write_text(json.dumps({"sources": CAMERA}))
+    path.write_text(json.dumps(values))
     assert cli.main(["serve", "--settings", str(path)]) == 2
-    assert SECRET not in capfd.readouterr().err
+    error = capfd.readouterr().err
+    assert shown in error and SECRET not in error
+
+
+@pytest.mark.parametrize("name", ["PORT", "BOX"])
+def test_a_wrong_variable_is_refused_without_the_password_in_it(name, capfd, monkeypatch):
+    monkeypatch.setenv("CARCLOUD_" + name, CAMERA)
+    assert cli.main(["serve", "--print-config"]) == 2
+    error = capfd.readouterr().err
+    assert "rtsp://***@127.0.0.1:9/live?***" in error and SECRET not in error

@@ -67,6 +67,23 @@ def test_a_car_behind_a_post_keeps_its_number_and_one_that_left_does_not() -> No
     assert followed(tracker)[0] == 2, "what comes back after that may be another car"
 
 
+def test_a_car_in_the_same_place_after_a_long_gap_is_another_one() -> None:
+    """A camera that was away for a minute: nobody looked, so nobody missed the car."""
+    tracker = Tracker()
+    now = see(tracker, [[car(100)]] * 5)
+    assert tracker.follow(1)
+    tracker.update([car(100)], now + 60, SIZE)
+    assert tracker.followed is None and not tracker.follow(1), "a new one, found only once"
+    tracker.update([car(100)], now + 60.1, SIZE)
+    assert [track.number for track in tracker.tracks] == [2] and followed(tracker) == (2, (100, 200, 120, 80))
+
+
+def test_a_machine_that_looks_seldom_knows_a_car_again() -> None:
+    tracker = Tracker()
+    see(tracker, [[car(100)]] * 4, step=1.5 * PATIENCE)
+    assert [(track.number, track.found) for track in tracker.tracks] == [(1, 4)]
+
+
 def test_the_large_one_in_the_middle_is_followed_without_hopping() -> None:
     tracker = Tracker()
     small, large = car(10, 10, 60, 40), car(240, 180, 200, 140)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from edge.runtime.board import Board
 from edge.server import metrics
 from edge.server.app import ServerSettings, create_app
 from edge.server.hub import Hub, State, Status
+from edge.server.serving import Server
 from edge.server.telemetry import Machine, Reading, Snapshot, quality, resident_bytes
 from tests.edge.runtime.test_board import ZONE, lay, nano
 from tests.edge.server.fake import result
@@ -84,6 +86,29 @@ def test_every_number_that_the_issue_names(hub, client):
     board = [labels for name, labels in found if name == "carcloud_board_info"]
     assert len(board) == 1 and 'power_mode="MAXN"' in board[0] and 'l4t="32.7.1"' in board[0]
     assert 0 <= found["carcloud_cloud_age_seconds", None] < 60 and found["carcloud_uptime_seconds", None] > 0
+
+
+def test_requests_that_never_reach_the_application_are_counted_too(hub):
+    app = create_app(hub)
+    server = Server(app, port=0)
+    server.start()
+    try:
+        for request, code in (
+            (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n", b"413"),
+            (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", b"414"),
+            (b"GET /healthz HTTP/1.1\r\n" + b"X: 1\r\n" * 101 + b"\r\n", b"431"),
+            (b"GET /healthz HTTP/2.0\r\n\r\n", b"505"),
+            (b"GET /healthz HTTP/x\r\n\r\n", b"400"),
+            (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", b"200"),
+        ):
+            with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
+                connection.sendall(request)
+                assert connection.recv(65536).split(b" ")[1] == code
+    finally:
+        server.stop()
+    found = samples(page(app.test_client()))
+    counted = {labels: number for (name, labels), number in found.items() if name == "carcloud_http_requests_total"}
+    assert counted == {'{code="%d"}' % code: 1 for code in (200, 400, 413, 414, 431, 505)}
 
 
 def test_what_is_not_told_is_left_out_and_not_zero(hub, tmp_path):
