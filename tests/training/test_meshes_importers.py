@@ -223,7 +223,7 @@ def test_glb_altered_missing_and_unreadable(tmp_path: Path) -> None:
 
 
 def test_glb_folder_without_or_with_a_bad_manifest(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="GLB folder .* holds no manifest.json; .*docs/meshes.md"):
+    with pytest.raises(DataError, match="GLB folder .* holds no manifest.json; .*docs/own-cars.md"):
         glb.read_manifest(tmp_path)
     with pytest.raises(DataError, match="GLB folder .*nowhere is no folder"):
         glb.read_manifest(tmp_path / "nowhere")

@@ -27,6 +27,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     meshes = argparse.ArgumentParser(add_help=False)
     add_mesh_flags(meshes)
+    meshes.add_argument(
+        "--only-glb", action="store_true", help="only the cars of the --glb folders: needs no fetched packages"
+    )
     cache = argparse.ArgumentParser(add_help=False)
     add_cache_flag(cache)
     action = actions.add_parser("fetch", parents=[cache], help="download, verify and unpack the packages with cars")
@@ -53,11 +56,12 @@ def run_fetch(options: argparse.Namespace) -> int:
 
 def run_list(options: argparse.Namespace) -> int:
     """Sources and their licences; name, class, source, licence, size, triangles, split of every car; credits."""
-    for package in PACKAGES:
+    entries_of(options)
+    for package in () if options.only_glb else PACKAGES:
         state = "fetched" if is_fetched(options.cache, package) else "not fetched"
         registry = "PyPI" if package.wheel else f"Debian {package.suite}".rstrip()
         print(f"{package.name} {package.version} ({registry}, {state}): {package.licence}")
-    cars = list(tqdm(load_cars(options.cache, options.glb), desc="loading", unit="car", disable=None))
+    cars = list(tqdm(load_cars(options.cache, options.glb, options.only_glb), desc="loading", unit="car", disable=None))
     row = "{:24} {:12} {:22} {:20} {:>5} {:>5} {:>5} {:>7}  {}"
     print(row.format("name", "class", "source", "licence", "L m", "W m", "H m", "faces", "split"))
     for car in cars:
@@ -75,7 +79,7 @@ def run_list(options: argparse.Namespace) -> int:
 
 def run_check(options: argparse.Namespace) -> int:
     """Measure every car as it comes; exit code 1 if any has a problem or cannot be read."""
-    entries = library.entries(options.cache, options.glb)
+    entries = entries_of(options)
     row = "{:4} {:22} {:>5} {:>5} {:>5} {:>5} {:>5} {:>5} {:>6} {:>6} {:>5} {:>5} {:>5} {:>5} {:>5} {:>4} {:>4}"
     heads = ["L", "W", "H", "asym", "lift", "holes", *SHOWN[:6], "inner", "float", "wing"]
     print(row.format("", "name", *heads))
@@ -112,7 +116,8 @@ def run_sheet(options: argparse.Namespace) -> int:
         raise SettingsError("--columns must be at least 1 and --size between 32 and 1024")
     if not options.out.resolve().parent.is_dir():
         raise SettingsError(f"the folder of {options.out} does not exist; make it first or give another --out")
-    cars = list(tqdm(load_cars(options.cache, options.glb), desc="loading", unit="car", disable=None))
+    entries_of(options)
+    cars = list(tqdm(load_cars(options.cache, options.glb, options.only_glb), desc="loading", unit="car", disable=None))
     image = contact_sheet(cars, options.columns, options.size)
     try:
         image.save(options.out)
@@ -120,6 +125,13 @@ def run_sheet(options: argparse.Namespace) -> int:
         raise SettingsError(f"cannot write {options.out} ({error}); give a writable name that ends in .png") from error
     print(f"{len(cars)} cars in {options.out}")
     return 0
+
+
+def entries_of(options: argparse.Namespace) -> list[library.Entry]:
+    """What the flags ask for. SettingsError if that is nothing."""
+    if options.only_glb and not options.glb:
+        raise SettingsError("--only-glb leaves nothing without a --glb; give the folder of your cars: --glb FOLDER")
+    return library.entries(options.cache, options.glb, options.only_glb)
 
 
 def size_of(car: CarMesh) -> tuple[float, float, float]:

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -67,11 +68,30 @@ def split_of(name: str) -> Split:
     return "validation" if name in VALIDATION else "train"
 
 
-def entries(cache: Path, glb_folders: Sequence[Path] = ()) -> list[Entry]:
-    """Every car of the fetched packages and of the given GLB packs.
+def entries(cache: Path, glb_folders: Sequence[Path] = (), only_glb: bool = False) -> list[Entry]:
+    """Every car of the fetched packages and of the given GLB packs, or with ``only_glb`` of the packs alone.
 
     DataError if a package was not fetched; an optional one is only missed aloud.
     """
+    found = [] if only_glb else _of_packages(cache)
+    for pack in glb_folders:
+        for name, path, entry in glb.iterate(Path(pack)):
+            found.append(Entry(name, _stamp(path, entry), partial(glb.load_glb, path, entry)))
+    names = [e.name for e in found]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise DataError(f"two cars are called {', '.join(twice)}; give each --glb folder once, and rename one of them")
+    return found
+
+
+def _stamp(path: Path, entry: dict[str, Any]) -> str:
+    """What the cached form of a GLB car hangs on: the file, and all that the manifest says of it."""
+    file = entry.get("sha256") or (path.stat().st_mtime_ns if path.is_file() else 0)
+    return sha256(f"{file} {json.dumps(entry, sort_keys=True)}".encode()).hexdigest()[:12]
+
+
+def _of_packages(cache: Path) -> list[Entry]:
+    """Every car of the fetched packages. DataError if one was not fetched that is not optional."""
     absent = [p for p in packages.PACKAGES if not packages.is_fetched(cache, p)]
     missing = [p.name for p in absent if not p.optional]
     if missing:
@@ -86,24 +106,16 @@ def entries(cache: Path, glb_folders: Sequence[Path] = ()) -> list[Entry]:
             continue
         folder, digest = packages.package_folder(cache, package), package.sha256[:12]
         found += [Entry(car.name, digest, partial(load, folder, car)) for car in cars]
-    for pack in glb_folders:
-        for name, path, entry in glb.iterate(Path(pack)):
-            stamp = str(entry.get("sha256", ""))[:12] or f"{path.stat().st_mtime_ns if path.is_file() else 0:x}"
-            found.append(Entry(name, stamp, partial(glb.load_glb, path, entry)))
-    names = [e.name for e in found]
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise DataError(f"two cars are called {', '.join(twice)}; give each --glb folder once, and rename one of them")
     return found
 
 
-def load_cars(cache: Path, glb_folders: Sequence[Path] = ()) -> Iterator[CarMesh]:
-    """All cars in a fixed order, metres, car frame, wheels on the ground.
+def load_cars(cache: Path, glb_folders: Sequence[Path] = (), only_glb: bool = False) -> Iterator[CarMesh]:
+    """All cars in a fixed order, metres, car frame, wheels on the ground; with ``only_glb`` those of the packs alone.
 
     A car that cannot be read is left out with a warning that names it; the rest goes on.
     Raises DataError when a package was not fetched or a GLB folder has no manifest.
     """
-    for entry in entries(Path(cache), glb_folders):
+    for entry in entries(Path(cache), glb_folders, only_glb):
         try:
             yield load_entry(Path(cache), entry)
         except DataError as error:
