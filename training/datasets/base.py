@@ -13,10 +13,10 @@ from PIL import Image, UnidentifiedImageError
 
 from edge.errors import DataError
 from edge.geometry import look_rotation
+from edge.photosets import PhotoSet, Published
+from edge.photosets.base import Box
 from training.meshes.model import CarMesh
 
-#: x, y, width, height in pixels; x and y count from 0 at the left and upper border.
-Box = tuple[float, float, float, float]
 #: Names of the splits, in the order in which they are shown. "none": the set does not say.
 SPLITS = ("train", "validation", "test", "none")
 #: ShapeNet's name for cars (WordNet 3.0 offset of car, auto, automobile).
@@ -130,6 +130,12 @@ class Contents:
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def of_photos(cls, found: PhotoSet) -> Contents:
+        """A set of photos that the device part reads too."""
+        photos = tuple(Photo(Path(p.path), p.split, p.box, p.group) for p in found.photos)
+        return cls(Path(found.root), photos=photos, missing=tuple(found.missing), notes=tuple(found.notes))
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Number of items by kind (photos, renderings, meshes, ...) and split, only what there is."""
         plural = {"mesh": "meshes", "depth": "depth files", "cloud": "clouds"}
@@ -165,22 +171,14 @@ class DataSet:
     marks: tuple[str, ...]
     opener: Callable[[Path], Contents]
 
+    @property
+    def published(self) -> Published:
+        """The part that finding its folder needs."""
+        return Published(self.name, self.gated, self.where, self.layout, self.marks)
+
     def source(self) -> str:
         """One sentence on where to get it."""
-        gate = "licence-gated, needs a registration; " if self.gated else ""
-        return f"{gate}get it from {self.where}"
-
-
-def split_name(word: str) -> str:
-    """train, validation, test or none for what a data set calls its split."""
-    word = word.strip().lower()
-    names = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "test": "test"}
-    return names.get(word, "validation" if word == "validation" else "none")
-
-
-def box_from_corners(x1: float, y1: float, x2: float, y2: float) -> Box:
-    """Box of MATLAB's inclusive corners, which count from 1."""
-    return (x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1)
+        return self.published.source()
 
 
 def read_picture(path: Path, mode: str | None) -> np.ndarray:

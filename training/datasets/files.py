@@ -1,106 +1,14 @@
-"""Finding files of an unpacked archive: the right folder, and names whose case or slashes differ."""
+"""Lists of an unpacked archive: its text files, and which model is in which split."""
 
 from __future__ import annotations
 
 import csv
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from pathlib import Path
 
 from edge.errors import DataError
-from training.datasets.base import DataSet, split_name
-
-#: Folders looked into when the right one is not where the user says.
-MOST_FOLDERS = 200
-
-
-class Folder:
-    """A root whose files are looked up by relative name, in any case and with either slash; listings are kept."""
-
-    def __init__(self, root: Path):
-        self.root = Path(root)
-        self._listings: dict[Path, dict[str, str]] = {}
-
-    def find(self, name: str) -> Path | None:
-        """The file or folder, or None. DataError if the name leads out of the root."""
-        parts = clean(name)
-        path = self.root
-        for part in parts:
-            listing = self._listing(path)
-            entry = listing.get(part) or listing.get(part.lower())
-            if entry is None:
-                return None
-            path = path / entry
-        return path
-
-    def first(self, names: Sequence[str]) -> Path | None:
-        """The first of several names that is there."""
-        return next((path for path in map(self.find, names) if path is not None), None)
-
-    def names(self, name: str) -> list[str]:
-        """Sorted names in a folder; empty if it is not there."""
-        path = self.find(name)
-        return sorted(set(self._listing(path).values())) if path is not None else []
-
-    def _listing(self, path: Path) -> dict[str, str]:
-        """Names in a folder by themselves and by their lower case; empty if it is none."""
-        if path not in self._listings:
-            try:
-                entries = sorted(entry.name for entry in os.scandir(path))
-            except NotADirectoryError:
-                entries = []
-            except OSError as error:
-                raise DataError(f"folder {path} cannot be listed ({error}); check its permissions") from error
-            # Exact names last, so that they win over another file's lower case.
-            self._listings[path] = {e.lower(): e for e in entries} | {e: e for e in entries}
-        return self._listings[path]
-
-
-def clean(name: str) -> tuple[str, ...]:
-    """Parts of a relative name from an archive, Windows or not. DataError if it leads out of its folder."""
-    path = PurePosixPath(name.strip().replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")):
-        raise DataError(f"the file name {name!r} leads out of the data set's folder; its list is damaged")
-    return path.parts
-
-
-def locate(folder: Path, dataset: DataSet) -> Path:
-    """``folder`` if it is the data set's root; else a DataError that names the right one if it is near."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder; unpack {dataset.name} and give its folder ({dataset.source()})")
-    if _is_root(folder, dataset):
-        return folder
-    for near in _near(folder):
-        if _is_root(near, dataset):
-            raise DataError(f"{folder} is not the folder of {dataset.name}, but {near} is; give {near}")
-    marks = " or ".join(dataset.marks)
-    layout = "\n".join(f"  {line}" for line in dataset.layout)
-    raise DataError(
-        f"{folder} does not hold {dataset.name}: there is no {marks}. Expected\n{layout}\n{dataset.source()}"
-    )
-
-
-def _is_root(folder: Path, dataset: DataSet) -> bool:
-    return Folder(folder).first(dataset.marks) is not None
-
-
-def _near(folder: Path) -> list[Path]:
-    """Parents, then children and grandchildren; nothing that cannot be listed."""
-    resolved = folder.resolve()
-    near = list(resolved.parents)[:4]
-    level = [folder]
-    for _ in range(2):
-        level = [child for parent in level for child in _children(parent)][:MOST_FOLDERS]
-        near += level
-    return [path for path in near if os.access(path, os.R_OK | os.X_OK)]
-
-
-def _children(folder: Path) -> list[Path]:
-    try:
-        return sorted(Path(entry.path) for entry in os.scandir(folder) if entry.is_dir())
-    except OSError:
-        return []
+from edge.photosets.base import split_name
+from edge.photosets.files import Folder, clean
 
 
 def read_lines(path: Path) -> list[str]:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from edge.errors import DataError
+from edge.photosets.files import Folder, locate
+from edge.photosets.matlab import read_mat
 from training.datasets.base import CARS, Asset, Contents, DataSet, Rendering
 from training.datasets.cad import NOSE_PLUS_X_UP_Y
-from training.datasets.files import Folder, locate, read_listed
-from training.datasets.matlab import read_mat
+from training.datasets.files import read_listed
 
 VIEWS = 24
 #: Folder endings: what is in it, and whether only the test split has it.
@@ -29,7 +30,7 @@ class DepthMaps(NamedTuple):
 
 def open_lin(root: Path) -> Contents:
     """Cars of a ``data`` folder in the archive's layout. DataError if it holds only other categories."""
-    folder = Folder(locate(root, LIN))
+    folder = Folder(locate(root, LIN.published))
     if folder.first([f"{CARS}_inputRGB", f"{CARS}_train.list", f"{CARS}_test.list"]) is None:
         raise DataError(
             f"{folder.root} is the archive of Lin 2018, but without cars: the published one holds chairs (03001627). "

@@ -8,10 +8,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from edge.errors import DataError
-from training.datasets.base import Asset, Box, Contents, DataSet, Lens, Photo, Viewpoint, box_from_corners
+from edge.photosets.base import Box, box_from_corners
+from edge.photosets.files import Folder, locate
+from edge.photosets.matlab import Record, inventory, number, numbers, read_mat, records
+from training.datasets.base import Asset, Contents, DataSet, Lens, Photo, Viewpoint
 from training.datasets.cad import NOSE_MINUS_Y_UP_Z, as_car, read_off
-from training.datasets.files import Folder, locate, read_lines
-from training.datasets.matlab import Record, inventory, number, numbers, read_mat, records
+from training.datasets.files import read_lines
 from training.meshes.build import make_part
 from training.meshes.model import CarMesh
 
@@ -28,7 +30,7 @@ VIEWPORT = 3000.0
 
 def open_pascal3d(root: Path) -> Contents:
     """Cars of a PASCAL3D+ release. A record that cannot be read is named among the missing, the rest goes on."""
-    folder = Folder(locate(root, PASCAL3D))
+    folder = Folder(locate(root, PASCAL3D.published))
     photos: list[Photo] = []
     missing, notes = [], []
     for source in SOURCES:

@@ -9,9 +9,10 @@ import numpy as np
 from tqdm import tqdm
 
 from edge.errors import DataError
+from edge.photosets.files import Folder, locate
+from edge.photosets.matlab import read_mat
 from training.datasets.base import CARS, Asset, Contents, DataSet, Rendering, Viewpoint
-from training.datasets.files import Folder, locate, read_listed
-from training.datasets.matlab import read_mat
+from training.datasets.files import read_listed
 
 IDS, PICTURES, VOLUMES = "shapenetcore_ids", "shapenetcore_viewdata", "shapenetcore_voxdata"
 #: List files; "valids" is the authors' spelling.
@@ -22,7 +23,7 @@ ELEVATION = 30.0
 
 def open_ptn(root: Path) -> Contents:
     """Pictures and volumes of the listed cars in ``root``, which holds shapenetcore_viewdata."""
-    folder = Folder(locate(root, PTN))
+    folder = Folder(locate(root, PTN.published))
     splits, missing = read_listed(folder, {word: f"{IDS}/{CARS}_{ending}.txt" for word, ending in LISTS.items()})
     notes = ["azimuths are as the file names say; where 0 is and which way they run is not published"]
     if not splits:

@@ -8,9 +8,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from edge.errors import DataError
+from edge.photosets.files import Folder, locate
 from training.datasets.base import CARS, Asset, Contents, DataSet, Rendering, Viewpoint
 from training.datasets.binvox import read_binvox
-from training.datasets.files import Folder, locate, model_splits, read_lines
+from training.datasets.files import model_splits, read_lines
 
 PICTURES = f"ShapeNetRendering/{CARS}"
 VOLUMES = f"ShapeNetVox32/{CARS}"
@@ -19,7 +20,7 @@ VIEWS = 24
 
 def open_r2n2(root: Path) -> Contents:
     """Renderings and volumes in ``root``, which holds ShapeNetRendering, ShapeNetVox32 or both."""
-    folder = Folder(locate(root, R2N2))
+    folder = Folder(locate(root, R2N2.published))
     splits, note = model_splits(folder, CARS)
     notes, missing = [note], []
     renderings: list[Rendering] = []

@@ -8,10 +8,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from edge.errors import DataError
+from edge.photosets.files import Folder, locate
 from training.datasets.base import CARS, Asset, Contents, DataSet
 from training.datasets.binvox import read_binvox
 from training.datasets.cad import NOSE_MINUS_Z_UP_Y, NOSE_PLUS_X_UP_Y, as_car, read_obj_parts
-from training.datasets.files import Folder, locate, model_splits
+from training.datasets.files import model_splits
 from training.meshes.model import CarMesh
 
 LICENCE = "ShapeNet terms of use (non-commercial research and education; no redistribution)"
@@ -24,7 +25,7 @@ FORMS = {
 
 def open_shapenet(root: Path) -> Contents:
     """Cars of ShapeNetCore in ``root``, which holds 02958343. DataError if it is not that folder."""
-    folder = Folder(locate(root, SHAPENET))
+    folder = Folder(locate(root, SHAPENET.published))
     splits, note = model_splits(folder, CARS)
     # Split lists may lie beside the models; a model's folder has no dot in its name.
     models = [name for name in folder.names(CARS) if "." not in name]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import DataError
+from edge.photosets.files import Folder, locate
+from edge.photosets.matlab import number
 from training.datasets.base import Contents, DataSet, Lens, Photo, Viewpoint
-from training.datasets.files import Folder, locate
-from training.datasets.matlab import number
 from training.datasets.plainpickle import read_plain_pickle
 
 HOME = "Anno3D/StanfordCars"
@@ -22,7 +22,7 @@ WIDTH = 300.0
 
 def open_stanford3d(root: Path) -> Contents:
     """Photos with poses of a ``root`` that holds Anno3D; photos under Image/StanfordCars, or beside Anno3D."""
-    folder = Folder(locate(root, STANFORD3D))
+    folder = Folder(locate(root, STANFORD3D.published))
     photos: list[Photo] = []
     missing, notes = [], []
     for split in ("train", "test"):
