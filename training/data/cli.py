@@ -27,6 +27,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("data/shards"), help="folder of the shards (%(default)s)")
     add_mesh_flags(parser, "--meshes")
+    parser.add_argument("--only-glb", action="store_true", help="only the cars of the --glb folders: for a first try")
     parser.add_argument("--pictures", type=int, default=default.pictures, help="pictures per shape (%(default)s)")
     parser.add_argument("--variants", type=int, default=default.variants,
                         help="deformed variants per training body, besides the original (%(default)s)")
@@ -69,11 +70,14 @@ def _make(options: argparse.Namespace) -> int:
     from training.data.generate import generate
     from training.meshes.library import load_cars
 
+    if options.only_glb and not options.glb:
+        raise DataError("--only-glb leaves nothing without a --glb; give the folder of your cars: --glb FOLDER")
+    cars = load_cars(options.meshes, options.glb, options.only_glb)
     settings = ShardSettings(
         options.pictures, options.variants, options.parametric, options.parametric_validation, options.novel,
         options.size, options.seed,
     )
-    outcome = generate(options.out, load_cars(options.meshes, options.glb), settings, options.workers)
+    outcome = generate(options.out, cars, settings, options.workers)
     counts = Counter(f"{e['split']} {'real' if e['real'] else 'parametric'}" for e in outcome.entries)
     size = sum(entry["bytes"] for entry in outcome.entries) / 1e9
     print(f"{len(outcome.entries)} shards in {options.out}, {size:.2f} GB: " + ", ".join(
