@@ -183,7 +183,8 @@ class Hub:
         now = time.monotonic()
         with self._changed:
             seq = self._slot.seq + 1 if self._slot is not None else 1
-            self._slot = Slot(seq, result, now, time.time() - now, self._costs)
+            # A board without a clock battery starts in 1970, before which the wire has no times.
+            self._slot = Slot(seq, result, now, max(0.0, time.time() - now), self._costs)
             self._published.append(now)
             self._see(result, now, State.LIVE, "")
 
