@@ -166,7 +166,7 @@ class Handler(WSGIRequestHandler):
 
     def _refuse(self, code: int, words: str, sentence: str) -> None:
         body = json.dumps({"error": sentence}).encode("ascii") + b"\n"
-        self.server.count_answer(code)  # the application, which counts the others, never sees this one
+        self.server.count_answer(int(code))  # the application, which counts the others, never sees this one
         self._send("%d %s" % (code, words), [("Content-Type", "application/json"), ("Cache-Control", "no-store"),
                                              ("X-Content-Type-Options", "nosniff"), ("Connection", "close")], body)
         self.close_connection = True

@@ -134,8 +134,9 @@ class Clients:
 
     def __exit__(self, *_):
         for process in self._processes:
-            process.kill()
-            process.communicate()
+            if process.returncode is None:
+                process.kill()
+                process.communicate()
 
 
 def measure(seconds, rate, points, fast, say=lambda text: None):
