@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 
 from edge.errors import SettingsError
+from training.datasets import photoset
 from training.datasets.base import SPLITS, Contents, DataSet
 from training.datasets.registry import DATASETS, dataset
 
@@ -15,7 +16,8 @@ MOST_NAMED = 8
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
-    """Add the ``datasets`` command."""
+    """Add the commands ``datasets`` and ``photoset``."""
+    photoset.register(subparsers)
     parser = subparsers.add_parser(
         "datasets", help="list, check and show public data sets on your disk", description=__doc__
     )
