@@ -27,7 +27,8 @@ STUBS = {
     "systemctl": "",
     "nvpmodel": "",
     "runuser": 'exit "${BUILD:-0}"',
-    "python3": '''while [ "$1" != --target ]; do shift; done; mkdir -p "$2/edge"
+    "python3": '''echo "date $SOURCE_DATE_EPOCH" >>"$BOARD/log"
+while [ "$1" != --target ]; do shift; done; mkdir -p "$2/edge"
 case $* in *.tar.gz*) exit "${COMPILE:-0}" ;; esac; exit "${PIP:-0}"''',
 }
 
@@ -92,7 +93,9 @@ def test_a_first_boot(board: Board) -> None:
     assert [position(log, start) for start in order] == sorted(position(log, start) for start in order)
     install = log[position(log, "python3 -m pip")]
     assert "--no-index --no-deps" in install and "/wheels/Flask-2.0.3" in install and "/wheels/pip-" not in install
-    sources = log[position(log, "python3 -m pip") + 1]
+    compiles = position(log, "date 1577836800")
+    assert not [line for line in log[:compiles] if line.startswith("date 1")], "only what is compiled is packed"
+    sources = log[compiles - 1]
     assert "--no-build-isolation" in sources and "/wheels/pycuda-2022.1.tar.gz" in sources
     assert "build --settings /etc/carcloud/settings.json" in log[position(log, "runuser")]
     assert (board.root / "home/me/.ssh/authorized_keys").read_text() == "ssh-ed25519 AAAA me@laptop\n"

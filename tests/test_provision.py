@@ -82,7 +82,8 @@ def test_a_card_twice_and_undone(card: Path, wheels: Path, key: Path, tmp_path: 
     secret = tmp_path / "secret"
     secret.write_text("correct horse\n")
     flags = ("--root", card, "--wheels", wheels, "--login", "me", "--ssh-key", key, "--password-file", secret,
-             "--hostname", "nano1", "--wifi", "my net", "--wifi-password-file", secret, "--source", "v4l2:///dev/video0")
+             "--hostname", "nano1", "--wifi", "my net", "--wifi-password-file", secret, "--source", "v4l2:///dev/video0",
+             "--ethernet", "192.168.1.20/24,192.168.1.1,9.9.9.9")
     done = call(*flags)
     assert done.returncode == 0, done.stderr
     after = tree(card)
@@ -102,6 +103,9 @@ def test_a_card_twice_and_undone(card: Path, wheels: Path, key: Path, tmp_path: 
     wifi = card / "etc/NetworkManager/system-connections/carcloud-wifi.nmconnection"
     assert stat.S_IMODE(wifi.stat().st_mode) == 0o600
     assert "ssid=my net\n" in wifi.read_text() and "psk=correct horse\n" in wifi.read_text()
+    ethernet = wifi.with_name("carcloud-ethernet.nmconnection")
+    assert stat.S_IMODE(ethernet.stat().st_mode) == 0o600
+    assert "address1=192.168.1.20/24,192.168.1.1\ndns=9.9.9.9;\nmethod=manual\n" in ethernet.read_text()
     first = (card / "etc/carcloud/firstboot.env").read_text()
     assert "login=me\n" in first and "swap_gb=4\n" in first and "power_mode=0\n" in first
     assert re.search(r"^password=\$6\$[0-9a-f]{16}\$\S{80,}$", first, flags=re.MULTILINE)
@@ -133,8 +137,22 @@ def test_a_dry_run_writes_nothing(card: Path, wheels: Path, key: Path) -> None:
     assert dry.returncode == 0, dry.stderr
     assert "would write /etc/carcloud/token" in dry.stdout and "nothing was written" in dry.stdout
     assert tree(card) == before
-    fetch = call("--root", card, "--login", "me", "--ssh-key", key, "--dry-run")
+
+
+def test_a_dry_run_says_nothing_of_packages_that_are_not_fetched_yet(card: Path, wheels: Path, key: Path,
+                                                                     tmp_path: Path) -> None:
+    """It cannot know what will be in the folder of packages, so it must not say that those there are given back."""
+    flags = ("--root", card, "--login", "me", "--ssh-key", key)
+    assert call(*flags, "--wheels", wheels).returncode == 0
+    after = tree(card)
+    fetch = subprocess.run([str(SCRIPT), *map(str, flags), "--swap", "0", "--dry-run"], capture_output=True, text=True,
+                           timeout=120, env=dict(ENVIRONMENT, XDG_CACHE_HOME=str(tmp_path / "cache")))
+    assert fetch.returncode == 0, fetch.stderr
     assert "would build the device wheel, and fetch the wheels of constraints-py36.txt for Python 3.6" in fetch.stdout
+    assert "would write /etc/carcloud/firstboot.env" in fetch.stdout
+    assert f"would give back /{UNITS}/var-lib-carcloud-swap.swap" in fetch.stdout
+    assert "/opt/carcloud/wheels/" not in fetch.stdout
+    assert tree(card) == after and not (tmp_path / "cache").exists()
 
 
 def test_what_is_not_wanted_any_more_is_given_back(card: Path, wheels: Path, key: Path, tmp_path: Path) -> None:
@@ -307,7 +325,9 @@ def test_help() -> None:
     (["--root", "{card}", "--power-mode", "max"], "--power-mode wants a number"),
     (["--root", "{card}", "--ssh-key", "{short}"], "is no public key"),
     (["--root", "{card}", "--token-file", "{short}"], "must hold one word of at least 16"),
-    (["--root", "{card}", "--wifi", "a\\b"], "takes no backslash in a network's name"),
+    (["--root", "{card}", "--wifi-address", "10.0.0.5/24,10.0.0.1"], "which network? --wifi SSID belongs to"),
+    (["--root", "{card}", "--ethernet", "192.168.1.20"], "--ethernet wants ADDRESS/PREFIX,GATEWAY[,DNS]"),
+    (["--root", "{card}", "--wifi", "a", "--wifi-address", "10.0.0.5/24,10.1.0.1"], "is not in 10.0.0.0/24"),
     (["--root", "{card}", "--wifi", "a", "--wifi-password-file", "{short}"], "has 5 characters; WPA wants 8 to 63"),
 ])
 def test_wrong_flags(card: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
@@ -333,7 +353,9 @@ def test_over_ssh(card: Path, wheels: Path, tmp_path: Path) -> None:
     }.items():
         (stubs / name).write_text(f"#!/bin/sh\n{line}\n")
         (stubs / name).chmod(0o755)
-    environment = dict(ENVIRONMENT, PATH=f"{stubs}:{ENVIRONMENT['PATH']}")
+    temporary = tmp_path / "temporary"  # of this machine and of the board
+    temporary.mkdir()
+    environment = dict(ENVIRONMENT, PATH=f"{stubs}:{ENVIRONMENT['PATH']}", TMPDIR=str(temporary))
 
     def over(*arguments: object) -> subprocess.CompletedProcess[str]:
         words = shlex.join(map(str, arguments))
@@ -342,6 +364,12 @@ def test_over_ssh(card: Path, wheels: Path, tmp_path: Path) -> None:
 
     before = tree(card)
     flags = ("--host", "me@nano", "--wheels", wheels, "--hostname", "nano1")
+    dry = over(*flags, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "would write /etc/carcloud/token" in dry.stdout and "would write /etc/hosts" in dry.stdout
+    assert tree(card) == before
+    log = (tmp_path / "log").read_text()
+    assert "python3 -B -c" in log and "mktemp" not in log and "tar " not in log, "not even for a moment"
     done = over(*flags)
     assert done.returncode == 0, done.stderr
     token = (card / "etc/carcloud/token").read_text().strip()
@@ -355,10 +383,19 @@ def test_over_ssh(card: Path, wheels: Path, tmp_path: Path) -> None:
     assert again.returncode == 0 and "nothing to change" in again.stdout
     assert tree(card) == after
     assert (tmp_path / "log").read_text().count("firstboot \n") == 1, "nothing new, so nothing to do"
+    for flag, words in [(flags, "nothing to change"), (("--host", "me@nano", "--undo"), "would give back /etc/hosts")]:
+        dry = over(*flag, "--dry-run")
+        assert dry.returncode == 0 and words in dry.stdout, dry.stdout + dry.stderr
+        assert tree(card) == after
     undone = over("--host", "me@nano", "--undo")
     assert undone.returncode == 0, undone.stderr
     assert "firstboot --undo\n" in (tmp_path / "log").read_text()
     assert tree(card) == before
+    (stubs / "tar").write_text("#!/bin/sh\nexit 1\n")
+    (stubs / "tar").chmod(0o755)
+    full = over(*flags)
+    assert full.returncode == FAILED and "me@nano takes no files" in full.stderr
+    assert list(temporary.iterdir()) == [], "left on one side or the other"
     (stubs / "ssh").write_text("#!/bin/sh\nexit 255\n")
     silent = over(*flags)
     assert silent.returncode == FAILED and "no Jetson answers at me@nano" in silent.stderr

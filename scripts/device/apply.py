@@ -191,21 +191,49 @@ def with_hosts(root, files, name):
     files["etc/hosts"] = (("\n".join(lines) + "\n").encode(), 0o644)
 
 
-def apply(stage, root, hostname, dry):
-    """Put all prepared files there, take away those of an earlier run that are not wanted any more. Returns changes."""
-    provision = Provision(root)
-    files = staged(stage)
+def own_files(root, files, hostname):
+    """Add to files what depends on the root itself: a token that is there already, its list of hosts."""
     with_token(root, files)
     if hostname:
         with_hosts(root, files, hostname)
-    changed = [name for name in sorted(files) if root.look(name) != wanted_look(*files[name])]
-    unwanted = [name for name in sorted(provision.files) if name not in files]
+
+
+def looks_of(files):
+    """Name -> :meth:`Root.look` of it."""
+    return {name: wanted_look(*entry) for name, entry in files.items()}
+
+
+def compare(root, looks, provision, words):
+    """Name what is to be written and what is to be given back; words: how to say the two. Returns both lists."""
+    changed = [name for name in sorted(looks) if root.look(name) != looks[name]]
+    unwanted = [name for name in sorted(provision.files) if name not in looks]
     for name in changed:
-        print("  %s /%s" % ("would write" if dry else "writes", name))
+        print("  %s /%s" % (words[0], name))
     for name in unwanted:
-        print("  %s /%s, as it was before" % ("would give back" if dry else "gives back", name))
-    if dry or not changed + unwanted:
-        return changed + unwanted
+        print("  %s /%s, as it was before" % (words[1], name))
+    return changed, unwanted
+
+
+def preview(root, looks, hostname, unknown):
+    """Say what :func:`apply` would do, by the looks of the prepared files alone. unknown: a folder that is not prepared
+    yet, so that nothing can be said of what is in it. Returns changes."""
+    few = {TOKEN: (b"", 0o600)} if looks.get(TOKEN) == wanted_look(b"", 0o600) else {}
+    own_files(root, few, hostname)
+    looks.update(looks_of(few))
+    provision = Provision(root)
+    provision.files = {name: entry for name, entry in provision.files.items()
+                       if not unknown or not name.startswith(unknown + "/")}
+    return sum(compare(root, looks, provision, ("would write", "would give back")), [])
+
+
+def apply(stage, root, hostname):
+    """Put all prepared files there, take away those of an earlier run that are not wanted any more. Returns changes."""
+    provision = Provision(root)
+    files = staged(stage)
+    own_files(root, files, hostname)
+    changed, unwanted = compare(root, looks_of(files), provision, ("writes", "gives back"))
+    if not changed + unwanted:
+        return []
     provision.folder(STATE)
     if STATE not in provision.folders:  # made by a run that was interrupted right then
         provision.folders.append(STATE)
@@ -260,19 +288,26 @@ def page(root, address):
 
 
 def main():
-    """``apply STAGE ROOT`` or ``undo ROOT``."""
+    """``apply STAGE ROOT``, ``undo ROOT``; and for a dry run, which leaves no file anywhere, ``looks STAGE`` and, with
+    what that printed, ``preview LOOKS ROOT``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=("apply", "undo"))
+    parser.add_argument("action", choices=("apply", "undo", "looks", "preview"))
     parser.add_argument("folders", nargs="+")
     parser.add_argument("--hostname", default="")
     parser.add_argument("--address", default="", help="of the page, to be printed with the token")
+    parser.add_argument("--unknown", default="", help="a folder whose files are not prepared yet")
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args()
+    if options.action == "looks":
+        print(json.dumps(looks_of(staged(options.folders[0])), sort_keys=True))
+        return 0
     root = Root(options.folders[-1])
     try:
-        if options.action == "apply":
-            changes = apply(options.folders[0], root, options.hostname, options.dry_run)
-            if options.address and not options.dry_run:
+        if options.action == "preview":
+            changes = preview(root, json.loads(options.folders[0]), options.hostname, options.unknown)
+        elif options.action == "apply":
+            changes = apply(options.folders[0], root, options.hostname)
+            if options.address:
                 page(root, options.address)
         else:
             changes = undo(root, options.dry_run)
