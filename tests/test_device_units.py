@@ -57,6 +57,18 @@ def test_the_units_fit_systemd_237_and_sudo() -> None:
         assert line in server
 
 
+def test_the_server_is_watched_and_not_given_up_when_it_hangs_again_and_again() -> None:
+    server = dict(re.findall(r"^(\w+)=(.*)$", (DEVICE / "units/carcloud.service").read_text(), flags=re.MULTILINE))
+    assert (server["Type"], server["NotifyAccess"]) == ("notify", "main"), "the wrapper execs Python: one process"
+    assert "\nexec " in (DEVICE / "carcloud").read_text()
+    patience = int(server["WatchdogSec"])
+    assert patience // 2 > 40 + 2, "a camera that is opened keeps nobody that long, but may"
+    assert patience * int(server["StartLimitBurst"]) > int(server["StartLimitIntervalSec"])
+    assert int(server["TimeoutStartSec"]) > patience
+    first = (DEVICE / "units/carcloud-firstboot.service").read_text()
+    assert "Type=oneshot" in first and "\nTimeoutStartSec=" in first and "\nWatchdogSec=" not in first
+
+
 def test_sudo_accepts_the_rule(tmp_path: Path) -> None:
     rule = (DEVICE / "sudoers").read_text()
     granted = [line for line in rule.splitlines() if line and not line.startswith("#")]

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from contextlib import ExitStack
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 from urllib.parse import quote
 
 import edge
@@ -14,19 +14,22 @@ from edge import bundle as bundles
 from edge.cli.background import BackgroundBuild
 from edge.cli.finding import enter_backend, enter_finder, enter_silhouette
 from edge.cli.progress import Progress
+from edge.cli.watchdog import Watchdog
 from edge.client.check import run_check
 from edge.client.pull import PullClient
-from edge.errors import CarcloudError, SettingsError, SourceError
+from edge.client.trust import trust_in_own
+from edge.errors import CarcloudError, SourceError
 from edge.runtime.capture import NewestFrame
 from edge.runtime.following import Follower
+from edge.runtime.notify import Notifier, Pulse, PulsedSource
 from edge.runtime.pipeline import Pipeline, stop_on_signals
 from edge.runtime.reconstructor import Reconstructor
 from edge.runtime.restart import DaemonRestart
-from edge.runtime.sources import Source, find_camera, open_source
+from edge.runtime.sources import Frame, Source, find_camera, open_source
 from edge.runtime.supervisor import CameraState, Event, SupervisedCamera
 from edge.server.app import ServerSettings, create_app
 from edge.server.auth import check_bind, is_loopback, load_token
-from edge.server.hub import Hub, State
+from edge.server.hub import Hub, State, Status
 from edge.server.serving import Server
 from edge.server.tls import load_tls
 from edge.settings import Settings, add_arguments, from_options, to_json
@@ -58,17 +61,16 @@ def register(subparsers: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until a signal (exit code 0), or until ``--check`` is through (0 or 1)."""
+    """Serve until a signal (exit code 0), or until ``--check`` is through (0 or 1); systemd is kept informed."""
     settings = from_options(options)
     if options.print_config:
         print(to_json(settings), end="")
         return 0
     uri = settings.source or demo_uri()
+    notifier = Notifier()
     token, fresh = _token(settings.token_file)
     check_bind(settings.host, token, settings.no_auth)
     tls = load_tls(settings.tls_cert, settings.tls_key)
-    if tls is not None and options.check is not None:
-        raise SettingsError("--check pulls without encryption; leave out --tls-cert and --tls-key for it")
     hub = Hub(settings.max_clients, settings.jpeg_quality)
     bundle = bundles.load_bundle(settings.bundle)
     with ExitStack() as stack:
@@ -85,18 +87,39 @@ def run(options: argparse.Namespace) -> int:
             building = BackgroundBuild(stream.backends if settings.build else (), bundle.path, settings)
             stack.callback(building.close)
             building.start()
+            watchdog = Watchdog(notifier, server.url, stream.stuck)
+            stack.callback(watchdog.close)
+            watchdog.start()
             if options.check is not None:
                 progress = Progress(options.check, "check")
-                client = PullClient(server.url, token)
+                client = PullClient(server.url, token, trust_in_own(settings.tls_cert))
                 return run_check(client, options.check, lambda: _go_on(stream, stop), progress.update)
             print("Ctrl-C stops.", flush=True)
-            while not stop.wait(0.2):
-                stream.raise_if_hopeless()
+            _wait(stream, stop, hub, notifier)
             print("stopping", flush=True)
             return 0
         finally:
+            notifier.stopping()
             hub.close()
             server.stop()
+
+
+def _wait(stream: "Stream", stop: threading.Event, hub: Hub, notifier: Notifier) -> None:
+    """Wait for the stop, and tell systemd how the stream is whenever that changes. Raises what ended the stream."""
+    said = ""
+    while not stop.wait(0.2):
+        stream.raise_if_hopeless()
+        if notifier.wanted:
+            words = status_line(hub.status())
+            if words != said:
+                notifier.status(words)
+            said = words
+
+
+def status_line(status: Status) -> str:
+    """The state in a line, for ``systemctl status``: with its sentence, unless that counts seconds."""
+    counts = status.message == "" or status.state is State.NO_CAR or status.message.startswith("no new frame")
+    return status.state.value if counts else "%s: %s" % (status.state.value, status.message)
 
 
 def _count(text: str) -> int:
@@ -159,10 +182,10 @@ def _finding(settings: Settings, bundle: bundles.Bundle, stream: "Stream") -> st
     return "none (%s): the car is taken to fill the picture" % reason
 
 
-def open_watched(uri: str, settings: Settings, hub: Hub) -> Source:
+def open_watched(uri: str, settings: Settings, hub: Hub, beat: Callable[[], Any] = lambda: None) -> Source:
     """The source of a URI. A camera comes back; how it is, is told to the hub and on the console.
 
-    Raises SourceError, SettingsError.
+    beat: called while a camera is watched, whether it is there or not. Raises SourceError, SettingsError.
     """
     camera = find_camera(uri)
     if camera is None:
@@ -174,14 +197,26 @@ def open_watched(uri: str, settings: Settings, hub: Hub) -> Source:
         if event.sentence and event.state is not CameraState.FAILED:  # that is raised, and said where it is caught
             print("camera: %s" % event.text, flush=True)
 
-    return SupervisedCamera(camera, tell, settings.wait_for_camera, restart).open()
+    return SupervisedCamera(camera, tell, settings.wait_for_camera, restart, beat=beat).open()
+
+
+class _Newest(NewestFrame):
+    """Shows in a pulse that somebody comes for frames, again and again."""
+
+    def __init__(self, source: Source, pulse: Pulse) -> None:
+        self._pulse = pulse
+        super().__init__(source)
+
+    def get(self, after_seq: int = 0, timeout: Optional[float] = None) -> Optional[Frame]:
+        self._pulse.beat()
+        return super().get(after_seq, timeout)
 
 
 class Stream:
     """Source, network, capture and pipeline in threads; what becomes of them is told to the hub in words.
 
-    Opens source and network at once (raises SourceError, BackendError); give them back with ``with``.
-    failure: the error that ended the stream, or None. backends: of all its networks.
+    Opens network and source at once (raises SourceError, BackendError), but does not wait for a slow camera; give them
+    back with ``with``. failure: the error that ended the stream, or None. backends: of all its networks.
     """
 
     def __init__(
@@ -193,7 +228,9 @@ class Stream:
         self._box, self._average = settings.box, settings.average
         self._newest: Optional[NewestFrame] = None
         self._thread: Optional[threading.Thread] = None
-        self.source = open_watched(uri, settings, hub)
+        self._pulses = Pulse("thread that reads the source"), Pulse("pipeline")
+        self.source = open_watched(uri, settings, hub, self._pulses[0].beat)
+        self._pulses[0].rest()
         self._backends = ExitStack()
         try:
             self.backend = enter_backend(self._backends, bundle, settings)
@@ -220,11 +257,13 @@ class Stream:
 
     def _run(self) -> None:
         try:
-            self._newest = NewestFrame(self.source)
+            reading, working = self._pulses
+            self._newest = _Newest(PulsedSource(self.source, reading), working)
             pipeline = Pipeline(
                 self._newest, self._reconstructor, self._hub.publish, self._box, self.follower,
                 self._hub.publish_unseen, self._average)
             sentence = pipeline.run(self._stop)
+            working.rest()
             self._hub.set_state(State.STOPPED if self._stop.is_set() else State.ENDED, sentence)
         except CarcloudError as error:
             self.failure = error
@@ -244,6 +283,15 @@ class Stream:
         if isinstance(self.source, SupervisedCamera):
             counts["reconnects"] = self.source.reconnects
         return counts
+
+    def stuck(self, limit: float) -> str:
+        """The sentence that says which part of the stream is dead, or has not gone on for so many seconds; "" if none.
+
+        A camera that is gone, a clip that has ended and a picture without a car are none of this.
+        """
+        if self.failure is not None:
+            return "the stream has failed: %s" % (str(self.failure) or type(self.failure).__name__)
+        return next((sentence for sentence in (pulse.stuck(limit) for pulse in self._pulses) if sentence), "")
 
     def raise_if_hopeless(self) -> None:
         """Raise what ended the stream if it never gave a cloud: then there is nothing to look at."""

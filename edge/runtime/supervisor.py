@@ -36,10 +36,12 @@ class Event(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Patience, in seconds. stall: without a frame, while live. open: from opening to the first frame; OpenCV itself
-    may take 30 s. grace: for a read to return that was asked to. join: for the same, at the very end.
+    """Patience, in seconds. begin: for a camera that fails at once, before others go on. stall: without a frame, while
+    live. open: from opening to the first frame; OpenCV itself may take 30 s. grace: for a read to return that was asked
+    to. join: for the same, at the very end.
     """
 
+    begin: float = 1.0
     stall: float = 5.0
     open: float = 40.0
     grace: float = 2.0
@@ -47,6 +49,8 @@ class Limits(NamedTuple):
 
 
 LIMITS = Limits()
+#: No wait lasts longer without a sign of life, seconds.
+BEAT_S = 1.0
 
 
 class Backoff:
@@ -75,12 +79,14 @@ class SupervisedCamera(Source):
 
     tell: called with each :class:`Event`, by the thread that opens or reads. wait: whether a camera that has never
     given a frame is waited for, too; otherwise that is an error. restart: of the daemon behind the camera, from the
-    second try on, and at once where a read hangs; once a try. reconnects: how often the camera has come back.
+    second try on, and at once where a read hangs; once a try. beat: called while ``read`` goes on, with or without a
+    camera, at least each few seconds. reconnects: how often the camera has come back.
     """
 
     def __init__(
         self, camera: Camera, tell: Callable[[Event], Any], wait: bool = False,
         restart: Optional[DaemonRestart] = None, clock: Optional[Clock] = None, limits: Limits = LIMITS,
+        beat: Callable[[], Any] = lambda: None,
     ) -> None:  # fmt: skip
         super().__init__(camera.uri)
         self.reconnects = 0
@@ -90,6 +96,7 @@ class SupervisedCamera(Source):
         self._restart = restart
         self._clock = clock or Clock()
         self._limits = limits
+        self._beat = beat
         self._backoff = Backoff()
         self._changed = threading.Condition()
         self._stopping = False
@@ -101,17 +108,15 @@ class SupervisedCamera(Source):
         self._tries = 0
 
     def open(self) -> "SupervisedCamera":
-        """Begin, and wait until the camera is open, unless it is to be waited for. Raises SourceError."""
+        """Begin. What fails at once, such as a device that is not there, is raised here, unless it is to be waited for:
+        SourceError. A camera that takes longer opens while others go on, and ``read`` tells what became of it."""
         self._tell(CameraState.OPENING)
         self._reader = reader = self._new_reader()
         if self._patient:
             return self
-        self._sleep(self._limits.open, lambda: bool(reader.done or reader.described))
+        self._sleep(self._limits.begin, lambda: bool(reader.done or reader.described))
         if reader.done and reader.error is not None:
             self._fail(reader.error)
-        if not reader.described and not self._stopping:
-            reader.stop()
-            self._fail(SourceError("%s hangs while it is opened; unplug it, or restart its daemon" % self.uri))
         return self
 
     def read(self) -> Optional[Frame]:
@@ -170,7 +175,8 @@ class SupervisedCamera(Source):
                 left = max(reader.arrived, asked) + limit - self._clock.now()
                 if reader.done or left <= 0:
                     return None
-                self._clock.wait(self._changed, left)
+                self._beat()
+                self._clock.wait(self._changed, min(left, BEAT_S))
         return None
 
     def _count(self, frame: Frame) -> Frame:
@@ -205,7 +211,7 @@ class SupervisedCamera(Source):
             # A device that is held is waited for, and when it is given back that was long enough.
             self._sleep(delay, lambda: held and reader.done)  # noqa: B023  called here and now
             if self._restart is not None and (not reader.done if held else self._tries > 1):
-                trouble = self._restart.run(lambda: self._stopping)
+                trouble = self._restart.run(self._stops)
                 if trouble:
                     self._tell(state, trouble)
                 self._sleep(self._limits.grace, lambda: reader.done)
@@ -219,8 +225,7 @@ class SupervisedCamera(Source):
         if reader.done:
             error = reader.error or SourceError("%s ended" % self.uri)
         else:
-            silence = self._clock.now() - reader.arrived
-            error = SourceError("%s has given no picture for %.0f s" % (self.uri, silence))
+            error = SourceError(self._silence(reader))
             if self._seq > 0:
                 self._tell(CameraState.STALLED, str(error))
             reader.stop()
@@ -231,6 +236,17 @@ class SupervisedCamera(Source):
             self._fail(error)
         return str(error)
 
+    def _silence(self, reader: Reader) -> str:
+        """What is wrong with a camera that is silent."""
+        if self._seq == 0 and not reader.described:
+            return "%s hangs while it is opened; unplug it, or restart its daemon" % self.uri
+        return "%s has given no picture for %.0f s" % (self.uri, self._clock.now() - reader.arrived)
+
+    def _stops(self) -> bool:
+        """Whether it was stopped; asked while something else is waited for."""
+        self._beat()
+        return self._stopping
+
     def _sleep(self, seconds: float, over: Callable[[], bool]) -> None:
         """Wait so long, or until it is over, or until ``stop``."""
         deadline = self._clock.now() + seconds
@@ -239,7 +255,8 @@ class SupervisedCamera(Source):
                 left = deadline - self._clock.now()
                 if left <= 0:
                     return
-                self._clock.wait(self._changed, left)
+                self._beat()
+                self._clock.wait(self._changed, min(left, BEAT_S))
 
     def _fail(self, error: Exception) -> None:
         self._tell(CameraState.FAILED, str(error))

@@ -149,14 +149,29 @@ def test_a_camera_that_never_worked_is_an_error_at_once() -> None:
     assert watched.states() == ["opening", "failed"] and watched.flaky.opened == 1
 
 
-def test_a_camera_that_hangs_at_its_first_opening_is_an_error() -> None:
+def test_a_camera_that_hangs_at_its_first_opening_keeps_others_a_second_and_then_is_an_error() -> None:
     watched = Watched(HANG)
+    watched.source.open()
+    assert watched.clock.time == 1001 and watched.states() == ["opening"]
     with pytest.raises(SourceError, match="csi://0 hangs while it is opened; unplug it, or restart its daemon"):
-        watched.source.open()
-    assert watched.clock.time == 1040
+        watched.source.read()
+    assert watched.clock.time == 1001 + 40 + 2 and watched.states() == ["opening", "failed"]
     watched.flaky.unplug()
     watched.source.close()
     assert watched.flaky.held == 0
+
+
+def test_it_shows_that_it_goes_on_whatever_becomes_of_the_camera() -> None:
+    times: List[float] = []
+    restart = FakeRestart()
+    watched = Watched([FRAME, HANG], ABSENT, ABSENT, ABSENT, [FRAME], restart=restart,
+                      beat=lambda: times.append(watched.clock.time))
+    restart._camera = watched.flaky
+    with watched:
+        for _ in range(2):
+            watched.pull()
+        gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+    assert times[-1] > 1005 + 0.5 + 1 + 2 and max(gaps) <= 1.0
 
 
 @pytest.mark.parametrize(
