@@ -1,21 +1,19 @@
 """``carcloud record``: what a server shows, to a log on this machine."""
 
 import argparse
-import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
-from edge.errors import ServerError, SettingsError
+from edge.cli.access import add_access, read_access
+from edge.errors import SettingsError
 
 if TYPE_CHECKING:
     from edge.client.recorder import Recorder
 
 #: Seconds between two lines about how far it is, on a terminal and in a pipe.
 LINE_TERMINAL, LINE_PIPE = 0.5, 5.0
-#: The environment variable with the server's token.
-TOKEN = "CARCLOUD_TOKEN"
 
 DESCRIPTION = """Record the clouds, camera pictures and state of a carcloud server to a log, until Ctrl-C. A server that
 goes away is waited for. Kill the command, fill the disk, pull the plug: the log opens, and lacks at most its last
@@ -24,6 +22,7 @@ frame."""
 EPILOG = """examples:
   carcloud record http://192.168.1.20:8000 --out drive.cclog --token-file nano-token
   carcloud record http://127.0.0.1:8000 --out drive.cclog --seconds 60
+  carcloud record https://nano.local:8000 --out drive.cclog --token-file nano-token --fingerprint 19:82:76:...
   carcloud replay drive.cclog                     watch it again
   carcloud export drive.cclog --format ply --out clouds/
 """
@@ -40,29 +39,8 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--seconds", type=float, metavar="S", help="stop after so long (default: at Ctrl-C)")
     parser.add_argument("--clouds", type=int, metavar="N", help="stop after so many clouds")
     parser.add_argument("--no-pictures", action="store_true", help="clouds only: a fraction of the bytes")
-    add_token(parser)
+    add_access(parser)
     parser.set_defaults(run=run)
-
-
-def add_token(parser: argparse.ArgumentParser) -> None:
-    """Add the flag that says where the server's token is."""
-    parser.add_argument("--token-file", metavar="FILE",
-                        help="file with the server's token (default: the environment variable %s)" % TOKEN)
-
-
-def read_token(path: Optional[str]) -> Optional[str]:
-    """The token in a file, or in the environment, or None. Raises ServerError."""
-    if path is None:
-        return os.environ.get(TOKEN) or None
-    try:
-        with open(os.path.expanduser(path), encoding="ascii") as handle:
-            token = handle.read(4096).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ServerError("cannot read the token file %s: %s" % (path, error))
-    if not token or len(token.split()) != 1:
-        raise ServerError("token file %s must hold one word: the token that the server printed at its first start"
-                          % path)
-    return token
 
 
 def run(options: argparse.Namespace) -> int:
@@ -76,12 +54,12 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError("--seconds is %g; give more than 0" % options.seconds)
     if options.clouds is not None and options.clouds < 1:
         raise SettingsError("--clouds is %d; give 1 or more" % options.clouds)
-    token = read_token(options.token_file)
-    PullClient(options.url)  # a wrong address is said before a file is made
+    [(url, token, trust)] = read_access(options, [options.url])
+    PullClient(url, token, trust)  # a wrong address or certificate file is said before a log is made
     with stop_on_signals() as stop, LogWriter(options.out, options.append) as log:
         for sentence in log.warnings:
             print("warning: %s" % sentence, file=sys.stderr)
-        recorder = Recorder(log, options.url, token, not options.no_pictures)
+        recorder = Recorder(log, url, token, not options.no_pictures, trust)
         print("recording %s to %s; Ctrl-C stops" % (recorder.url, options.out), flush=True)
         try:
             with recorder:

@@ -12,15 +12,18 @@ from edge.cli.progress import Progress
 from edge.client.check import run_check
 from edge.client.log import PICTURE, SESSION, STATUS, LogReader, sentence_of
 from edge.client.pull import PullClient
+from edge.client.trust import trust_in_own
 from edge.errors import SettingsError
 from edge.runtime.pipeline import stop_on_signals
 from edge.server.app import ServerSettings, create_app
 from edge.server.auth import check_bind, load_token
 from edge.server.hub import Hub
 from edge.server.serving import Server
+from edge.server.tls import load_tls
 from edge.settings import add_arguments, from_options, to_json
 
-SETTINGS = ("host", "port", "token_file", "no_auth", "allow_hosts", "camera_preview", "jpeg_quality", "max_clients")
+SETTINGS = ("host", "port", "token_file", "no_auth", "allow_hosts", "tls_cert", "tls_key", "camera_preview",
+            "jpeg_quality", "max_clients")
 
 DESCRIPTION = """Serve a log of carcloud record as carcloud serve serves a camera: the same page, the same requests, at
 the speed at which it was recorded. A damaged end, as a kill leaves it, is left out, aloud; the file is not changed."""
@@ -56,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError("--check is %d; give 1 or more" % options.check)
     token = load_token(os.path.expanduser(settings.token_file)) if settings.token_file else None
     check_bind(settings.host, token, settings.no_auth)
+    tls = load_tls(settings.tls_cert, settings.tls_key)
     hub = Hub(settings.max_clients, settings.jpeg_quality)
     with ExitStack() as stack:
         log = stack.enter_context(LogReader(options.log))
@@ -67,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         server = Server(create_app(hub, ServerSettings(
             settings.host, token, settings.no_auth, settings.allow_hosts,
             settings.camera_preview and bool(log.of_kind(PICTURE)), "log of " + recorded_from(log), bundle_of(log))),
-            settings.host, settings.port)
+            settings.host, settings.port, tls)
         try:
             server.start()
             print("carcloud %s" % edge.__version__)
@@ -79,7 +83,8 @@ def run(options: argparse.Namespace) -> int:
             with player:
                 if options.check is not None:
                     progress = Progress(options.check, "check")
-                    return run_check(PullClient(server.url, token), options.check, lambda: None, progress.update)
+                    client = PullClient(server.url, token, trust_in_own(settings.tls_cert))
+                    return run_check(client, options.check, lambda: None, progress.update)
                 print("Ctrl-C stops.", flush=True)
                 stop.wait()
             return 0

@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from typing import Any, List
 
-from edge.cli.record import add_token, read_token
+from edge.cli.access import add_access, read_access
 from edge.errors import CarcloudError, SettingsError, WindowError
 
 #: Seconds to wait for the first clouds before a picture is saved without them.
@@ -21,6 +21,7 @@ mouse: turn; with Ctrl: move; with Shift: roll; wheel: nearer
 EPILOG = """examples:
   carcloud view http://192.168.1.20:8000 --token-file nano-token
   carcloud view http://pole1:8000 http://pole2:8000 --mode confidence
+  carcloud view https://nano.local:8000 --token-file nano-token --fingerprint 19:82:76:...
   carcloud view http://127.0.0.1:8000 --screenshot car.png
 """
 MODES = ("picture", "confidence", "source", "height")
@@ -38,7 +39,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--mode", choices=MODES, default=MODES[0], help="what colours mean (default: %(default)s)")
     parser.add_argument("--least", type=float, default=0.0, metavar="C", help="leave out points of less confidence")
     parser.add_argument("--screenshot", metavar="FILE", help="save a picture once every server gave a cloud, and end")
-    add_token(parser)
+    add_access(parser, several=True)
     parser.set_defaults(run=run)
 
 
@@ -52,11 +53,11 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError("--least is %g; give 0 to %g" % (options.least, MOST))
     if options.screenshot is not None and not options.screenshot.lower().endswith(".png"):
         raise WindowError("%s: a screenshot is a PNG; name the file so" % options.screenshot)
-    token = read_token(options.token_file)
+    accesses = read_access(options, options.urls)
     view = View(Mode[options.mode.upper()], options.least)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
-        feeds = [Feed(url, token) for url in options.urls]
+        feeds = [Feed(*access) for access in accesses]
         window = stack.enter_context(Window(feeds, view))
         for feed in feeds:
             stack.enter_context(feed)

@@ -2,13 +2,13 @@
 
 import http.client
 import json
-import socket
 import time
 from email.message import Message
 from typing import Any, Dict, Generic, Iterator, NamedTuple, Optional, Tuple, TypeVar
 from urllib.parse import urlsplit
 
 from edge import wire
+from edge.client.trust import SYSTEM, Trust, context_of, make_connection, refusal, speaks_tls
 from edge.errors import ServerError, WireError
 from edge.wire import Packet
 
@@ -34,8 +34,9 @@ Pulled = TypeVar("Pulled", Packet, Shot)
 
 
 class Puller(Generic[Pulled]):
-    """Pulls from one path of one server. Not for sharing between threads.
+    """Pulls from one path of one server, by http or https. Not for sharing between threads.
 
+    trust: which certificate is accepted over https. The token is sent to no other server.
     received, skipped, reconnects: counters; skipped are frames the server published and this client never saw.
     connected: whether the last request was answered. body: the bytes of the last frame as they came.
     age: seconds from capture to the moment the last frame was decoded here. It needs no common clock: the server says
@@ -45,15 +46,13 @@ class Puller(Generic[Pulled]):
     path = ""
     what = ""
 
-    def __init__(self, url: str, token: Optional[str] = None) -> None:
-        parts = urlsplit(url if "//" in url else "//" + url, scheme="http")
-        if parts.scheme != "http" or not parts.hostname:
-            raise ServerError("%r is not the address of a carcloud server; give e.g. http://127.0.0.1:8000" % url)
-        try:
-            self._address: Tuple[str, int] = (parts.hostname, parts.port or 8000)
-        except ValueError:
-            raise ServerError("%r has no valid port; give e.g. http://127.0.0.1:8000" % url)
-        self.url = "http://%s:%d" % self._address
+    def __init__(self, url: str, token: Optional[str] = None, trust: Trust = SYSTEM) -> None:
+        scheme, host, port = address_of(url)
+        self._address, self._trust = (host, port), trust
+        self._context = context_of(trust) if scheme == "https" else None
+        #: The server's host and port as one word.
+        self.name = "%s:%d" % ("[%s]" % host if ":" in host else host, port)
+        self.url = "%s://%s" % (scheme, self.name)
         self._headers = {"Authorization": "Bearer " + token} if token else {}
         self._connection: Optional[http.client.HTTPConnection] = None
         self._after = 0
@@ -68,7 +67,8 @@ class Puller(Generic[Pulled]):
         """The newest frame that this client has not seen, waiting for it up to ``timeout`` seconds.
 
         Reconnects with growing pauses while the server is away or busy. Raises NoCloud: nothing came in time;
-        ServerError: the token is missing or wrong, or this is no carcloud server; WireError: damaged bytes.
+        ServerError: the token is missing or wrong, the certificate is not accepted, or this is no carcloud server;
+        WireError: damaged bytes.
         """
         deadline = time.monotonic() + timeout
         pause, reason = FIRST_PAUSE, "the server published no new %s" % self.what
@@ -154,17 +154,30 @@ class Puller(Generic[Pulled]):
         return frame
 
     def _get(self, path: str, timeout: float) -> Tuple[int, bytes, Message, float]:
-        """Status, body, headers, and when the answer's first byte came."""
-        if self._connection is None:
-            self._connection = http.client.HTTPConnection(self._address[0], self._address[1], timeout=timeout)
-            self._connection.connect()
-            self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        elif self._connection.sock is not None:
-            self._connection.sock.settimeout(timeout)
-        self._connection.request("GET", path, headers=self._headers)
-        answer = self._connection.getresponse()
-        first_byte = time.monotonic()
-        body = answer.read(MAX_ANSWER + 1)
+        """Status, body, headers, and when the answer's first byte came.
+
+        Raises ServerError where trying again is vain, OSError and HTTPException where it is not.
+        """
+        if self._connection is not None and self._connection.sock is None:  # the server closed it after its answer
+            self.close()
+        fresh = self._connection is None
+        try:
+            if self._connection is None:
+                self._connection = make_connection(self._address, timeout, self._context, self._trust)
+            else:
+                self._connection.sock.settimeout(timeout)
+            self._connection.request("GET", path, headers=self._headers)
+            answer = self._connection.getresponse()
+            first_byte = time.monotonic()
+            body = answer.read(MAX_ANSWER + 1)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            self.close()
+            sentence = refusal(error, self.url, self._trust) if fresh else None
+            if fresh and self._context is None and _is_no_http(error) and speaks_tls(*self._address):
+                sentence = "%s speaks https, and was asked by http; type https://%s" % (self.url, self.name)
+            if sentence is None:
+                raise
+            raise ServerError(sentence)
         if len(body) > MAX_ANSWER:
             raise http.client.HTTPException("the answer has more than %d bytes" % MAX_ANSWER)
         return answer.status, body, answer.headers, first_byte
@@ -198,6 +211,26 @@ class PictureClient(Puller[Shot]):
 
 class _Busy(Exception):
     """The server has as many clients as it allows."""
+
+
+def address_of(url: str) -> Tuple[str, str, int]:
+    """Scheme, host and port of a server's address; without a scheme http, without a port carcloud's own. Raises
+    ServerError."""
+    parts = urlsplit(url if "//" in url else "//" + url, scheme="http")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ServerError("%r is not the address of a carcloud server; give e.g. http://127.0.0.1:8000" % url)
+    try:
+        parts.hostname.encode("idna")
+        return parts.scheme, parts.hostname, parts.port or 8000
+    except UnicodeError:
+        raise ServerError("%r has no valid host name; give e.g. http://127.0.0.1:8000" % url)
+    except ValueError:
+        raise ServerError("%r has no valid port; give e.g. http://127.0.0.1:8000" % url)
+
+
+def _is_no_http(error: Exception) -> bool:
+    """Whether a server that speaks TLS only may have ended a plain request so: hung up, or answered in TLS."""
+    return isinstance(error, (ConnectionError, http.client.BadStatusLine))
 
 
 def _words(error: Exception) -> str:

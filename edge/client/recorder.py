@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 import edge
 from edge.client.log import CLOUD, PICTURE, SESSION, STATUS, LogWriter
 from edge.client.pull import NoCloud, PictureClient, PullClient, Pulled, Puller
+from edge.client.trust import SYSTEM, Trust
 from edge.errors import CarcloudError, LogError, ServerError, WireError
 
 #: Seconds one request may wait, so that a stop is noticed; and between two looks at the state, two syncs of the disk.
@@ -45,14 +46,17 @@ class Recorder:
     """Pulls from one server, in a thread for each kind of frame, and appends to a log, which stays the caller's.
 
     pictures: whether camera pictures are recorded, too. Use with ``with``; :meth:`wait` raises what went wrong:
-    LogError (the disk is full) or ServerError (no token). A server that goes away is waited for.
+    LogError (the disk is full) or ServerError (no token, or a certificate that ``trust`` does not accept). A server
+    that goes away is waited for.
     """
 
-    def __init__(self, log: LogWriter, url: str, token: Optional[str] = None, pictures: bool = True) -> None:
+    def __init__(
+        self, log: LogWriter, url: str, token: Optional[str] = None, pictures: bool = True, trust: Trust = SYSTEM
+    ) -> None:
         self._log = log
-        self._clouds = PullClient(url, token)
-        self._pictures = PictureClient(url, token)
-        self._states = PullClient(url, token)
+        self._clouds = PullClient(url, token, trust)
+        self._pictures = PictureClient(url, token, trust)
+        self._states = PullClient(url, token, trust)
         self.url = self._clouds.url
         self._began = time.monotonic()
         self._lock = threading.Lock()

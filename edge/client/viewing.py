@@ -8,6 +8,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from edge.client.pull import NoCloud, PullClient
+from edge.client.trust import SYSTEM, Trust
 from edge.errors import CarcloudError
 from edge.geometry import Cloud
 from edge.wire import Packet
@@ -16,6 +17,10 @@ from edge.wire import Packet
 TURN = 1.0
 #: Devices in a row; distance of their cars from side to side and from row to row, canonical units.
 IN_A_ROW, BESIDE, BEHIND = 4, 0.8, 1.5
+#: From where the cars are looked at first: from before, the left and above. Room around them, for perspective, too.
+FRONT, ROOM = (0.75, 0.55, 0.4), 1.2
+#: Surface of a car of length 1, and the sizes of points that are drawn, pixels.
+SURFACE, SMALLEST, LARGEST = 2.0, 2.0, 12.0
 #: Step and upper end of the confidence cut.
 STEP, MOST = 0.05, 0.95
 GREY = (0.55, 0.55, 0.55)
@@ -70,15 +75,33 @@ def beside(count: int) -> np.ndarray:
     return places - (places.max(0) + places.min(0)) / 2 if count else places
 
 
+def framing(points: np.ndarray, aspect: float) -> Tuple[np.ndarray, float]:
+    """Where to look to from FRONT so that points (N, 3) fill a picture of this aspect (width by height): the middle
+    (3,), and how much is to be seen above and below it."""
+    axis = np.asarray(FRONT) / np.linalg.norm(FRONT)
+    right = np.cross((0.0, 0.0, 1.0), axis)
+    right /= np.linalg.norm(right)
+    axes = np.stack([right, np.cross(axis, right), axis])
+    seen = points @ axes.T
+    low, high = seen.min(0), seen.max(0)
+    wide, tall, _ = (high - low) / 2
+    return (low + high) / 2 @ axes, ROOM * float(max(tall, wide / aspect))
+
+
+def point_size(count: int, pixels: float) -> float:
+    """Edge of the squares that close a car of ``count`` points. pixels: to a car's length."""
+    return float(np.clip(pixels * np.sqrt(SURFACE / max(count, 1)), SMALLEST, LARGEST))
+
+
 class Feed:
     """Pulls one server's clouds in a thread, for ever. A server that goes away is waited for; one that refuses is not.
 
     Use with ``with``. newest: the last cloud, or None.
     """
 
-    def __init__(self, url: str, token: Optional[str] = None) -> None:
-        self._client = PullClient(url, token)
-        self.name = self._client.url[len("http://") :]
+    def __init__(self, url: str, token: Optional[str] = None, trust: Trust = SYSTEM) -> None:
+        self._client = PullClient(url, token, trust)
+        self.name = self._client.name
         self.newest: Optional[Packet] = None
         self._taken: Optional[float] = None
         self._failure: Optional[CarcloudError] = None

@@ -6,7 +6,7 @@ from typing import Any, Callable, List, Sequence
 
 import numpy as np
 
-from edge.client.viewing import Feed, View
+from edge.client.viewing import FRONT, Feed, View, framing, point_size
 from edge.errors import WindowError
 
 WIDTH, HEIGHT = 1280, 800
@@ -15,10 +15,8 @@ BACKGROUND = (0.09, 0.10, 0.12)
 TICK, LINE_EVERY = 0.02, 0.5
 #: GLFW's numbers of the keys that are no letters: = (with +), - and those of the keypad.
 KEYS = {"+": (61, 334), "-": (45, 333)}
-#: From where the cars are looked at first: from before, the left and above.
-FRONT = (0.75, 0.55, 0.4)
-#: Part of Open3D's own distance; and steps of 5 degrees from its 60, in which near cars look too large.
-ZOOM, NARROWER = 0.62, -6
+#: Steps of 5 degrees from Open3D's narrowest field of view, 5; in its usual 60 what is near looks too large.
+WIDER = 1
 
 
 class Window:
@@ -43,10 +41,7 @@ class Window:
         self._points = open3d.geometry.PointCloud()
         self._placed = 0
         self._over = False
-        self._window.get_view_control().change_field_of_view(NARROWER)
-        option = self._window.get_render_option()
-        option.background_color = np.array(BACKGROUND)
-        option.point_size = float(max(3, 7 - len(feeds)))  # the fewer, the nearer the cars
+        self._window.get_render_option().background_color = np.array(BACKGROUND)
         for key in View.KEYS:
             for number in KEYS.get(key, (ord(key),)):
                 self._window.register_key_callback(number, self._pressed(key))
@@ -96,11 +91,17 @@ class Window:
         return path
 
     def _look(self) -> None:
+        points = np.asarray(self._points.points)
+        centre, half = framing(points, WIDTH / HEIGHT)
         control = self._window.get_view_control()
+        control.change_field_of_view(-100)
+        control.change_field_of_view(WIDER)
         control.set_front(FRONT)
         control.set_up((0.0, 0.0, 1.0))
-        control.set_lookat((0.0, 0.0, 0.0))
-        control.set_zoom(ZOOM)
+        control.set_lookat(centre)
+        control.set_zoom(half / float(np.ptp(points, axis=0).max()))  # Open3D counts in the largest side
+        size = point_size(max(len(feed.newest.cloud.points) for feed in self._feeds if feed.newest), HEIGHT / half / 2)
+        self._window.get_render_option().point_size = size
 
     def _pressed(self, key: str) -> Callable[[Any], bool]:
         def obey(_: Any) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from edge import cli
 from edge.server import tls
-from tests.edge.cli.test_serve import PATIENCE, command, environment
+from tests.edge.cli.test_serve import PATIENCE, command, environment, finished
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: " + tls.INSTALL)
 
@@ -27,8 +27,8 @@ def test_serve_talks_https_with_the_pair_that_certificate_made(tmp_path, capsys)
     assert cli.main(["certificate", "--out", folder]) == 0
     certificate, key = re.search(r"--tls-cert (\S+) --tls-key (\S+)", capsys.readouterr().out).groups()
     pair = ["--tls-cert", certificate, "--tls-key", key]
-    assert cli.main(["serve", "--check", "1"] + pair) == 2
-    assert "--check pulls without encryption" in capsys.readouterr().err
+    code, out, error = finished("--port", "0", "--source", "synthetic://car", "--check", "3", *pair)
+    assert code == 0 and "page     https://" in out and "check passed: 3 clouds" in out, error
 
     process = subprocess.Popen(command("--port", "0", "--source", "synthetic://car", *pair), stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, env=environment())

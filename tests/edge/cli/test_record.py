@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from edge.cli import playback, record
+from edge.cli import playback
 from edge.cli.playback import Player, cues, restore
 from edge.client.log import CLOUD, PICTURE, SESSION, STATUS, LogReader, LogWriter
 from edge.client.pull import PictureClient, PullClient
@@ -133,17 +133,6 @@ def test_nobody_there_is_waited_for_and_said(tmp_path, capsys):
     assert "0 clouds" in capsys.readouterr().out
     with LogReader(path) as log:
         assert [entry.kind for entry in log.entries] == [SESSION]
-
-
-def test_the_token_is_read_from_a_file_or_the_environment(tmp_path, monkeypatch):
-    path = tmp_path / "token"
-    path.write_text(TOKEN + "\n")
-    assert record.read_token(str(path)) == TOKEN
-    monkeypatch.setenv("CARCLOUD_TOKEN", "other")
-    assert record.read_token(None) == "other"
-    path.write_text("two words")
-    with pytest.raises(ServerError, match="must hold one word"):
-        record.read_token(str(path))
 
 
 class Live:

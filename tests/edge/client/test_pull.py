@@ -97,7 +97,7 @@ def test_nobody_there_is_a_sentence():
         PullClient("http://127.0.0.1:%d" % port).next(0.3)
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1", "", "http://", "http://x:port", "ftp://x"])
+@pytest.mark.parametrize("url", ["", "http://", "http://x:port", "ftp://x", "https://", "http://a..b"])
 def test_bad_addresses_are_sentences(url):
     with pytest.raises(ServerError, match="http://127.0.0.1:8000"):
         PullClient(url)
