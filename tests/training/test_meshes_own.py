@@ -14,6 +14,7 @@ import trimesh
 
 from edge.errors import DataError, SettingsError
 from tests.training import meshes_samples as samples
+from training.data.cli import register as register_data
 from training.meshes import glb, library
 from training.meshes.cli import register
 from training.meshes.model import CarMesh
@@ -123,3 +124,11 @@ def test_own_cars_can_be_looked_at_without_the_packages(tmp_path: Path, capsys: 
     assert run("check", *own, "--only-glb") == 1
     out = capsys.readouterr().out
     assert "BAD  mine" in out and "1 of 1 cars have problems" in out
+
+
+def test_shards_of_own_cars_alone_take_own_cars(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    register_data(parser.add_subparsers(required=True))
+    options = parser.parse_args(["data", "--only-glb", "--out", str(tmp_path)])
+    with pytest.raises(DataError, match="--only-glb leaves nothing without a --glb"):
+        options.run(options)
