@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 
+import { bareAddress } from "../../edge/server/static/actions.js";
 import { carsOf } from "../../edge/server/static/camera.js";
-import { MODES, availableModes, markColours, markFloats, rampFloats } from "../../edge/server/static/colours.js";
+import { MODES, availableModes, markColours, markFloats, rampFloats, rgb } from "../../edge/server/static/colours.js";
 import { keyMoves } from "../../edge/server/static/controls.js";
 import { Orbit } from "../../edge/server/static/orbit.js";
 import { Bounds, measure } from "../../edge/server/static/scene.js";
-import { Rate, carWords, describe, duration, sourceWords } from "../../edge/server/static/state.js";
+import { Rate, asSentence, carWords, describe, duration, isFresh, machineWords, newEvents, sourceWords } from "../../edge/server/static/state.js";
 import { tokenFromFragment } from "../../edge/server/static/token.js";
 import { decode } from "../../edge/server/static/wire.js";
 import { golden } from "./fixtures.mjs";
@@ -25,6 +27,8 @@ for (const [word, given] of Object.entries({
   starting: { server: { state: "starting", message: "" }, sinceFrame: null },
   failed: { server: { state: "failed", message: "box outside the picture" } },
   "token needed": { trouble: { kind: "token", sentence: "" } },
+  "wrong token": { trouble: { kind: "token", sentence: "send Authorization", status: 401 }, tried: true },
+  stopped: { server: { state: "stopped", message: "" } },
   "server away": { trouble: { kind: "away", sentence: "" } },
   "server busy": { trouble: { kind: "busy", sentence: "32 clients" } },
   frozen: { frozen: true },
@@ -34,6 +38,7 @@ for (const [word, given] of Object.entries({
     assert.equal(state.word, word);
     assert.ok(["good", "busy", "warn", "bad"].includes(state.tone));
     assert.ok(state.sentence || word === "live");
+    assert.equal(isFresh(word), ["live", "no car in view"].includes(word));
   });
 }
 
@@ -46,9 +51,72 @@ test("cars in a header, and what is none", () => {
 test("the server's sentence is shown", () => {
   for (const [state, tone] of [["stalled", "warn"], ["reopening", "warn"], ["opening", "busy"], ["failed", "bad"]]) {
     const words = describe(facts({ server: { state, message: "unplugged. Trying again in 2 s" }, sinceFrame: 60000 }));
-    assert.deepEqual(words, { word: state, tone, sentence: "unplugged. Trying again in 2 s" });
+    assert.deepEqual([words.word, words.tone, words.sentence], [state, tone, "unplugged. Trying again in 2 s."]);
+    assert.ok(words.hint, "and what to do");
   }
   assert.equal(describe(facts({ trouble: { kind: "away" }, server: null, sinceFrame: null })).word, "connecting");
+});
+
+test("sentences of the server begin and end as sentences do, and names stay as they are", () => {
+  const shown = ["no new frame for 4 s", "file:///a.mp4 ended after 3 frames", "v4l2:///dev/video0 is back", "Wait!", ""].map(asSentence);
+  assert.deepEqual(shown, ["No new frame for 4 s.", "file:///a.mp4 ended after 3 frames.", "v4l2:///dev/video0 is back.", "Wait!", ""]);
+});
+
+test("what a wrong token, too many of them and a full server mean", () => {
+  const said = (trouble) => describe(facts({ trouble, tried: true }));
+  assert.equal(said({ kind: "token", sentence: "send Authorization: Bearer", status: 401 }).sentence, "That is not the token of this server.");
+  assert.equal(said({ kind: "token", sentence: "too many wrong tokens", status: 429 }).sentence, "Too many wrong tokens.");
+  assert.match(said({ kind: "busy", sentence: "32 clients wait already", status: 503 }).hint, /--max-clients/);
+  assert.doesNotMatch(said({ kind: "busy", sentence: "too many requests", status: 429 }).hint, /--max-clients/);
+});
+
+test("new events are found although old ones fall out of the list", () => {
+  const count = (before, now) => newEvents(before, now);
+  assert.equal(count([], []), 0);
+  assert.equal(count(["a", "b"], ["a", "b"]), 0);
+  assert.equal(count([], ["a", "b"]), 2);
+  assert.equal(count(["a", "b"], ["a", "b", "c"]), 1);
+  assert.equal(count(["a", "b", "c"], ["b", "c", "d"]), 1);
+  assert.equal(count(["a", "b"], ["b", "a"]), 1, "the same again");
+  assert.equal(count(["a", "b"], ["x", "y"]), 2, "another server");
+  assert.equal(count(["a", "b"], []), 0);
+});
+
+test("the device in words", () => {
+  assert.equal(machineWords({ temperature: { zone: "GPU-therm", celsius: 51.5 }, power_mode: "MAXN" }), "52 °C (GPU-therm), MAXN");
+  assert.equal(machineWords({ temperature: null, power_mode: "" }), "");
+});
+
+test("an address that is passed on carries no token", () => {
+  const location = { origin: "http://nano:8000", pathname: "/", search: "?a=1", hash: "#token=secret" };
+  assert.equal(bareAddress(location), "http://nano:8000/");
+});
+
+test("text and what lies behind it differ enough in both themes (WCAG AA)", () => {
+  const style = readFileSync(new URL("../../edge/server/static/style.css", import.meta.url), "utf8");
+  const channel = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+  const light = (colour) => colour.map(channel).reduce((sum, value, at) => sum + value * [0.2126, 0.7152, 0.0722][at], 0);
+  const contrast = (one, other) => {
+    const [low, high] = [light(one), light(other)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const mixed = (ink, share, ground) => ink.map((value, at) => share * value + (1 - share) * ground[at]);
+  for (const theme of ["dark", "light"]) {
+    const block = style.slice(style.indexOf(`[data-theme="${theme}"] {`)).split("}")[0];
+    const colour = (name) => rgb(block.match(new RegExp(`--${name}: (#[0-9a-f]{6})`))[1]);
+    const pairs = [];
+    for (const ground of ["back", "bar", "card", "raised"]) {
+      for (const ink of ["text", "soft"]) pairs.push([ink, ground, colour(ink), colour(ground)]);
+    }
+    for (const tone of ["good", "busy", "warn", "bad"]) pairs.push([tone, "badge", colour(tone), mixed(colour(tone), 0.14, colour("bar"))]);
+    pairs.push(["accent", "chip", colour("accent"), mixed(colour("accent"), 0.18, colour("card"))]);
+    pairs.push(["warn", "warnings", colour("warn"), mixed(colour("warn"), 0.15, colour("back"))]);
+    pairs.push(["on-accent", "button", colour("on-accent"), colour("accent")]);
+    for (const [ink, ground, one, other] of pairs) {
+      const found = contrast(one, other);
+      assert.ok(found >= 4.5, `${theme}: ${ink} on ${ground} has ${found.toFixed(2)}`);
+    }
+  }
 });
 
 test("a camera that came back says how often", () => {
@@ -99,10 +167,10 @@ test("limits and reset of the orbit", () => {
   orbit.pan(100, 100);
   assert.ok(orbit.target.every((value) => Math.abs(value) <= 1.5));
   orbit.reset();
-  close(orbit.target, [0, 0, -0.02]);
+  close(orbit.target, [0, 0, -0.06]);
   const wide = orbit.distance;
-  orbit.setAspect(0.6);
-  assert.ok(orbit.distance > 1.5 * wide, "a narrow picture stands back");
+  orbit.setAspect(0.5);
+  assert.ok(orbit.distance > 1.4 * wide, "a narrow picture stands back");
   orbit.setAspect(1.6);
   close([orbit.distance], [wide]);
 });

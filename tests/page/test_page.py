@@ -1,168 +1,26 @@
-"""The page in a real browser: Chromium from PATH, driven by Playwright. Skipped, aloud, where one is missing."""
+"""The page in a real browser. Skipped, aloud, where one is missing."""
 
 from __future__ import annotations
 
 import functools
-import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from edge.pose import Pose
-from edge.runtime.colour import FILLED, MIRRORED, SEEN
-from edge.runtime.outputs import BodyClass, Length
-from edge.server.app import ServerSettings, create_app
-from edge.server.hub import Hub, State
-from edge.server.serving import Server
-from tests.edge.server.fake import car_cloud, result
+from edge.server.hub import State
+from tests.page.browser import (
+    MARKS,
+    coloured_share,
+    settled_picture,
+    stage_picture,
+    wait_for,
+    wait_word,
+)  # fmt: skip
+from tests.page.stage import TOKEN
 
-playwright = pytest.importorskip("playwright.sync_api", reason="PAGE NOT TESTED: playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="PAGE NOT TESTED: no chromium on PATH; type: apt-get install chromium"),
-    pytest.mark.slow,
-]
-FLAGS = [
-    "--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic",
-    "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]
-TOKEN = "a-token-of-good-length"
-#: Longest wait for the page to get somewhere, seconds.
-PATIENCE = 60
-
-
-class Stage:
-    """A server whose hub gets five car clouds a second until it is stopped.
-
-    coloured: as from a network that tells the pose: blue where it was seen, half of it, and facts of the car.
-    """
-
-    def __init__(self, settings: ServerSettings, coloured: bool = False) -> None:
-        self.coloured = coloured
-        self.hub = Hub()
-        self.server = Server(create_app(self.hub, settings), port=0)
-        self.server.start()
-        self.publishing = threading.Event()
-        self.publishing.set()
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self.publish)
-        self.thread.start()
-
-    def publish(self) -> None:
-        clouds = [car_cloud(6000, seed) for seed in range(4)]
-        count = 0
-        while not self.over.wait(0.2):
-            if self.publishing.is_set():
-                count += 1
-                made = result(count, clouds[count % 4])
-                self.hub.publish(coloured(made) if self.coloured else made)
-
-    def close(self) -> None:
-        self.over.set()
-        self.thread.join()
-        self.hub.close()
-        self.server.stop()
-
-
-def coloured(made: Any) -> Any:
-    """A result with colours, marks, pose, length and class."""
-    cloud = made.reconstruction.cloud
-    mark = np.where(cloud.points[:, 1] > 0, SEEN, np.where(cloud.points[:, 2] > 0, MIRRORED, FILLED)).astype(np.uint8)
-    rgb = np.tile(np.array([20, 60, 220], np.uint8), (len(mark), 1))
-    pose = Pose(38.0, 12.0, 0.0, 0.5, 0.5, 0.8, 0.2, 0.9)
-    return made._replace(reconstruction=made.reconstruction._replace(
-        cloud=cloud._replace(rgb=rgb, mark=mark), pose=pose, length=Length(4.4, 0.05),
-        body_class=BodyClass("sedan", 0.7),
-    ))  # fmt: skip
-
-
-@pytest.fixture
-def stage() -> Iterator[Callable[..., Stage]]:
-    stages: list[Stage] = []
-
-    def make(coloured: bool = False, **settings: Any) -> Stage:
-        stages.append(Stage(ServerSettings(**settings), coloured))
-        return stages[-1]
-
-    yield make
-    for each in stages:
-        each.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Any]]:
-    contexts = []
-
-    def open_page(url: str, width: int = 880, height: int = 400, **options: Any) -> Any:
-        # Small and still unless the test is about it: everything is drawn by the CPU here.
-        options.setdefault("reduced_motion", "reduce")
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(1000 * PATIENCE)
-        contexts.append(context)
-        page = context.new_page()
-        page.problems = []
-        page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.goto(url)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
-def wait_for(page: Any, condition: str) -> None:
-    """Until a JavaScript expression is true.
-
-    Playwright's own wait evaluates strings inside the page, which the page's policy forbids.
-    """
-    end = time.monotonic() + PATIENCE
-    while not page.evaluate(condition):
-        assert time.monotonic() < end, f"{condition} is not true; badge: {page.text_content('#state')}; {page.problems}"
-        page.wait_for_timeout(50)
-
-
-def wait_word(page: Any, word: str) -> None:
-    """Until the badge says ``word``."""
-    wait_for(page, f"document.getElementById('word').textContent === {word!r}")
-
-
-def stage_picture(page: Any) -> bytes:
-    """The part of the page that shows the cloud, as PNG. (A locator's screenshot waits for two drawn frames first.)"""
-    return page.screenshot(clip=page.locator("#cloud").bounding_box())
-
-
-def settled_picture(page: Any) -> bytes:
-    """The cloud's picture once two in a row are alike: on a busy machine the last frame is drawn late."""
-    end = time.monotonic() + PATIENCE
-    last = stage_picture(page)
-    while True:
-        page.wait_for_timeout(300)
-        now = stage_picture(page)
-        if now == last:
-            return now
-        assert time.monotonic() < end, f"the picture never came to rest; badge: {page.text_content('#state')}"
-        last = now
-
-
-def coloured_share(page: Any) -> float:
-    """Share of the canvas's pixels with a colour, i.e. neither grid nor ground nor shadow, all of which are grey."""
-    data = np.frombuffer(stage_picture(page), np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR).astype(int)
-    return float(((picture.max(2) - picture.min(2)) > 50).mean())
+pytestmark = MARKS
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
@@ -251,7 +109,8 @@ def test_token_is_asked_for_and_kept_out_of_the_address(stage: Any, visit: Any) 
     wait_word(page, "token needed")
     page.fill("#token", "wrong")
     page.press("#token", "Enter")
-    wait_word(page, "token needed")
+    wait_word(page, "wrong token")
+    assert page.text_content("#token-trouble") == "That is not the token of this server."
     page.wait_for_selector("#token-form:visible")
     page.fill("#token", TOKEN)
     page.press("#token", "Enter")
@@ -301,15 +160,23 @@ def test_what_happens_to_the_stream_is_said_in_words(stage: Any, visit: Any) -> 
 
 
 def test_without_webgl_the_rest_still_works(stage: Any, visit: Any, browser: Any) -> None:
-    url = stage().server.url
+    url = stage(coloured=True).server.url
     context = browser.new_context()
-    context.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    context.add_init_script("""
+        const whole = HTMLCanvasElement.prototype.getContext;
+        HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
+          return kind === "webgl2" ? null : whole.call(this, kind, ...more);
+        };
+    """)
     page = context.new_page()
     page.problems = []
     page.goto(url)
     wait_word(page, "live")
     assert "no WebGL 2" in page.text_content("#nothing-text") and page.is_enabled("#save")
     wait_for(page, "document.getElementById('camera').naturalWidth === 320")
+    wait_for(page, "document.getElementById('overlay').width === 320")  # the cloud, over the camera picture
+    assert page.is_hidden("#reset") and page.is_hidden("#modes") and page.is_checked("#over")
+    assert page.problems == []
     context.close()
 
 

@@ -1,21 +1,24 @@
 // The viewer: puts stream, picture and page together.
 
+import { copyAddress, download, toggleFullScreen } from "./actions.js";
 import { startCamera } from "./camera.js";
-import { MODES, availableModes } from "./colours.js";
+import { HEIGHT, MODES, availableModes } from "./colours.js";
 import { attachKeys, attachPointer } from "./controls.js";
 import { NoWebGL, Renderer } from "./gl.js";
 import { Orbit } from "./orbit.js";
-import { buildModes, byId, setText, showFigures, showModes, showState, showStatus, showTriad } from "./panel.js";
+import { buildModes, byId, setText, showCameraWord, showFigures, showModes, showState, showStatus, showTriad } from "./panel.js";
 import { encodePly } from "./ply.js";
 import { Puller } from "./pull.js";
 import { Bounds } from "./scene.js";
-import { Rate, describe } from "./state.js";
+import { Rate, asSentence, describe, isFresh } from "./state.js";
 import { authHeaders, keepToken, takeToken } from "./token.js";
 import { decode } from "./wire.js";
 
 const SPIN = 0.00022;
 const STATUS_EVERY = 1000;
 const THEME_KEY = "carcloud-theme";
+/** Milliseconds for which a note stands where the state has its sentence. */
+const NOTE_FOR = 8000;
 
 const orbit = new Orbit();
 const bounds = new Bounds();
@@ -23,8 +26,9 @@ const rate = new Rate();
 const stillness = matchMedia("(prefers-reduced-motion: reduce)");
 const light = matchMedia("(prefers-color-scheme: light)");
 const page = {
-  theme: "dark", mode: MODES[0], chosen: false, size: 1, ground: true, spin: !stillness.matches, frozen: false,
-  packet: null, frameAt: null, ageMs: null, skipped: 0, trouble: null, server: null, dirty: true, lastDraw: 0,
+  theme: "dark", mode: HEIGHT, chosen: false, size: 1, ground: true, spin: !stillness.matches, frozen: false,
+  packet: null, frameAt: null, ageMs: null, skipped: 0, trouble: null, tried: false, server: null,
+  note: "", noteIsEvent: false, noteUntil: 0, dirty: true, lastDraw: 0,
 };
 let renderer = null;
 let clouds = null;
@@ -49,8 +53,9 @@ function onCloud(body, facts) {
   offerModes();
 }
 
-function onTrouble(kind, sentence) {
-  page.trouble = { kind, sentence };
+function onTrouble(kind, sentence, status) {
+  page.trouble = { kind, sentence, status };
+  page.tried = "Authorization" in authHeaders();
   if (kind === "token") askForToken();
   refreshWords();
 }
@@ -61,7 +66,7 @@ async function pollStatus() {
       const answer = await fetch("/api/v1/status", { headers: authHeaders(), cache: "no-store", credentials: "omit" });
       if (answer.ok) {
         page.server = await answer.json();
-        showStatus(page.server);
+        note(showStatus(page.server), true);
       }
     } catch {
       // The server is away; the cloud puller says so, and goes on trying.
@@ -83,7 +88,7 @@ async function follow(number) {
   const body = JSON.stringify({ car: number });
   try {
     const answer = await fetch("/api/v1/target", { method: "POST", headers, body, credentials: "omit" });
-    if (!answer.ok) setText("sentence", (await answer.json()).error);
+    if (!answer.ok) note((await answer.json()).error);
   } catch {
     // The server is away; the cloud puller says so. A car that left in the meantime has no frame in the next picture.
   }
@@ -99,25 +104,46 @@ function stopStream() {
 function refreshWords() {
   const sinceFrame = page.frameAt === null ? null : performance.now() - page.frameAt;
   const state = describe({ ...page, sinceFrame });
-  showState(state);
+  // What happened to the camera says the state itself, and better, as long as the camera is away.
+  const noted = performance.now() < page.noteUntil && !(page.noteIsEvent && state.sentence);
+  showState(noted ? { ...state, sentence: page.note, hint: "" } : state, page.packet || !renderer ? "top" : "centre");
   showFigures({
     rate: page.frozen ? 0 : rate.value(performance.now()),
     ageMs: sinceFrame === null ? null : page.ageMs + sinceFrame,
     points: page.packet?.count ?? null, skipped: page.skipped,
   });
-  showNothing(state);
+  const asking = page.trouble?.kind === "token";
+  if (asking) byId("strip").hidden = true;
+  showAsked(asking, state);
+  showNothing(asking);
+  const picture = page.frozen ? "held still" : "the last picture";
+  showCameraWord(isFresh(state.word), camera?.picture ? picture : asking ? "it needs the token, too" : "waiting for the camera");
 }
 
-/** What stands in the place of the cloud while there is none. */
-function showNothing(state) {
+/** A sentence that is news, for a while; null: none. event: it tells of the stream, not of what somebody did here. */
+function note(sentence, event = false) {
+  if (!sentence) return;
+  Object.assign(page, { note: asSentence(sentence), noteIsEvent: event, noteUntil: performance.now() + NOTE_FOR });
+  refreshWords();
+}
+
+/** What stands in the place of a cloud that cannot be drawn. */
+function showNothing(asking) {
   let words = "";
   if (!renderer) {
-    words = "This browser has no WebGL 2, so it cannot draw the cloud. The camera picture and the numbers work, "
-      + "and “Save PLY” gives you the cloud for another program.";
-  } else if (!page.packet) words = state.sentence || "Waiting for the first cloud.";
-  else if (page.packet.count === 0) words = "The network sees no car in this picture.";
-  byId("nothing").hidden = !words || !byId("token-form").hidden;
+    words = "This browser has no WebGL 2, so it cannot draw the cloud in space. It draws it over the camera picture instead, "
+      + "and “Save PLY” gives you the cloud for another program. To have it here, switch hardware acceleration on in the "
+      + "browser's settings, or take another browser.";
+  } else if (page.packet?.count === 0) words = "The network sees no car in this picture.";
+  byId("nothing").hidden = !words || asking;
   setText("nothing-text", words);
+}
+
+/** The form for the token; after a wrong one it says so. */
+function showAsked(asking, state) {
+  byId("token-form").hidden = !asking;
+  byId("token-trouble").hidden = !page.tried;
+  setText("token-trouble", page.tried ? state.sentence : "");
 }
 
 function askForToken() {
@@ -131,8 +157,8 @@ function askForToken() {
 function offerModes() {
   const available = availableModes(page.packet);
   // The picture's own colours are what one wants to see; until somebody wants something else.
-  if (!page.chosen) page.mode = available.find(({ id }) => id === "camera") ?? MODES[0];
-  const mode = available.includes(page.mode) ? page.mode : MODES[0];
+  if (!page.chosen) page.mode = available.find(({ id }) => id === "camera") ?? HEIGHT;
+  const mode = available.includes(page.mode) ? page.mode : HEIGHT;
   const key = [mode.id, page.theme, ...available.map(({ id }) => id)].join();
   if (key === page.modesKey) return;
   page.modesKey = key;
@@ -204,10 +230,15 @@ function toggleFreeze() {
 
 function savePly() {
   if (!page.packet) return;
-  const address = URL.createObjectURL(new Blob([encodePly(page.packet)], { type: "application/octet-stream" }));
-  const link = Object.assign(document.createElement("a"), { href: address, download: `carcloud-${page.packet.seq}.ply` });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 10000);
+  download(encodePly(page.packet), "application/octet-stream", `carcloud-${page.packet.seq}.ply`);
+}
+
+function savePicture() {
+  if (camera?.picture) download(camera.picture.body, "image/jpeg", `carcloud-${camera.picture.seq}.jpg`);
+}
+
+function fullScreen() {
+  if (document.fullscreenEnabled && renderer) toggleFullScreen(byId("stage"));
 }
 
 function touched() {
@@ -239,7 +270,8 @@ function startPicture() {
   } catch (error) {
     if (!(error instanceof NoWebGL)) throw error;
     console.warn(error.message);
-    byId("triad").style.display = "none";
+    document.body.classList.add("flat");
+    byId("over").checked = true;
     return;
   }
   canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
@@ -259,6 +291,13 @@ function wire() {
   click("spin", () => setSpin(!page.spin));
   click("freeze", toggleFreeze);
   click("save", savePly);
+  click("save-picture", savePicture);
+  click("link", async () => note(await copyAddress()));
+  click("full", fullScreen);
+  byId("full").hidden = !document.fullscreenEnabled;
+  document.addEventListener("fullscreenchange", () => {
+    byId("full").setAttribute("aria-pressed", String(document.fullscreenElement !== null));
+  });
   click("theme", toggleTheme);
   byId("size").addEventListener("input", (event) => setSize(Number(event.target.value)));
   byId("ground").addEventListener("change", (event) => setGround(event.target.checked));
@@ -266,12 +305,12 @@ function wire() {
     event.preventDefault();
     keepToken(byId("token").value);
     byId("token").value = "";
-    byId("token-form").hidden = true;
     startStream();
+    refreshWords();
   });
   attachKeys({
-    r: resetView, a: () => setSpin(!page.spin), f: toggleFreeze, s: savePly, c: nextMode, t: toggleTheme,
-    g: () => setGround(!page.ground), o: toggleOver, "[": () => setSize(page.size - 0.1), "]": () => setSize(page.size + 0.1),
+    r: resetView, a: () => setSpin(!page.spin), f: toggleFreeze, s: savePly, p: savePicture, x: fullScreen, c: nextMode,
+    t: toggleTheme, g: () => setGround(!page.ground), o: toggleOver, "[": () => setSize(page.size - 0.1), "]": () => setSize(page.size + 0.1),
   }, orbit, touched);
   light.addEventListener("change", () => {
     if (!sessionStorage.getItem(THEME_KEY)) setTheme(light.matches ? "light" : "dark");

@@ -4,7 +4,10 @@ import { drawOver, poseOf, showDirection } from "./overlay.js";
 import { byId } from "./panel.js";
 import { Puller } from "./pull.js";
 
-/** Start pulling camera pictures; returns the puller. choose(number): somebody picked that car. packet(): the newest cloud. */
+/**
+ * Start pulling camera pictures. choose(number): somebody picked that car. packet(): the newest cloud. Returns the
+ * puller; its `picture` is the newest one: {body, seq}, or null.
+ */
 export function startCamera(headers, choose, packet) {
   let shown = null;
   const image = byId("camera");
@@ -13,6 +16,8 @@ export function startCamera(headers, choose, packet) {
     image.onload = () => {
       if (shown) URL.revokeObjectURL(shown);
       shown = address;
+      puller.picture = { body, seq: facts.seq };
+      byId("save-picture").disabled = false;
       image.hidden = false;
       showCrop(facts.headers);
       showCars(facts.headers, choose);
@@ -21,6 +26,7 @@ export function startCamera(headers, choose, packet) {
     image.src = address;
   };
   const puller = new Puller("/camera.jpg", { headers, prefetch: false, minInterval: 100, onFrame: show, onTrouble() {} });
+  puller.picture = null;
   puller.start();
   return puller;
 }

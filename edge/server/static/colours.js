@@ -1,15 +1,20 @@
 // Colour modes and the ramps behind them.
 
-/** Order is the order on the page; `shader` is the number the vertex shader knows; `needs` is a plane of the packet. */
+/**
+ * Order is the order on the page; `shader` is the number the vertex shader knows; `needs` is a plane of the packet;
+ * `low` and `high`, `marks` or `words` are the legend.
+ */
 export const MODES = [
+  { id: "camera", label: "Camera", shader: 5, needs: "r", words: "as the camera saw it" },
+  { id: "seen", label: "Seen", shader: 6, needs: "mark", marks: ["seen", "mirrored", "filled"] },
   { id: "height", label: "Height", shader: 0, low: "low", high: "high" },
   { id: "distance", label: "Distance", shader: 1, low: "near", high: "far" },
   { id: "confidence", label: "Confidence", shader: 2, low: "doubtful", high: "sure", needs: "confidence" },
-  { id: "direction", label: "Direction", shader: 3 },
-  { id: "plain", label: "Plain", shader: 4 },
-  { id: "camera", label: "Camera", shader: 5, needs: "r" },
-  { id: "seen", label: "Seen", shader: 6, needs: "mark", marks: ["seen", "mirrored", "filled"] },
+  { id: "direction", label: "Direction", shader: 3, words: "one colour for each way a side faces" },
+  { id: "plain", label: "Plain", shader: 4, words: "one colour: the shape alone" },
 ];
+/** The mode that every packet has. */
+export const HEIGHT = MODES.find(({ id }) => id === "height");
 
 // Stops evenly spaced, sRGB. Lightness rises throughout, so that the order survives a grey print.
 const RAMPS = {

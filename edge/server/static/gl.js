@@ -9,7 +9,7 @@ const ATTRIBUTES = ["x", "y", "z", "r", "g", "b", "confidence", "mark"];
 /** Pixels of the canvas per CSS pixel are bounded: beyond 2 nobody sees it and every pixel costs. */
 const MAX_RATIO = 2;
 const GROUNDS = {
-  dark: { top: [0.086, 0.102, 0.125], bottom: [0.051, 0.063, 0.078], ink: [0.66, 0.74, 0.82], opacity: 0.2, shadow: 0.5 },
+  dark: { top: [0.078, 0.094, 0.118], bottom: [0.118, 0.137, 0.165], ink: [0.66, 0.74, 0.82], opacity: 0.22, shadow: 0.55 },
   light: { top: [0.965, 0.973, 0.98], bottom: [0.878, 0.898, 0.918], ink: [0.2, 0.27, 0.35], opacity: 0.24, shadow: 0.26 },
 };
 

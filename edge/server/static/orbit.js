@@ -1,6 +1,7 @@
 // A camera on a sphere around a target, z up, and the little matrix algebra it takes. Matrices are column-major.
 
-const HOME = { yaw: -0.72, pitch: 0.36, distance: 1.9, target: [0, 0, -0.02] };
+// The target lies below the middle of the car, which lifts it clear of the buttons.
+const HOME = { yaw: -0.72, pitch: 0.36, distance: 1.9, target: [0, 0, -0.06] };
 const PITCH_LIMIT = 1.5;
 const [NEAREST, FARTHEST] = [0.25, 12];
 export const FIELD_OF_VIEW = 0.62;
@@ -18,7 +19,7 @@ export class Orbit {
 
   /** A narrow picture needs more distance to hold a whole car; keeps the user's zoom relative to that. */
   setAspect(aspect) {
-    const fit = Math.min(2, Math.max(1, 1.25 / aspect));
+    const fit = Math.min(2, Math.max(1, 1.08 / aspect));
     this.distance *= fit / this.fit;
     this.fit = fit;
   }

@@ -34,6 +34,7 @@ export function project(point, pose, rotation, [left, top, side]) {
 export function drawOver(canvas, packet, pose, crop, width, height) {
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d");
+  if (!context) return; // a browser that draws nothing at all
   context.clearRect(0, 0, width, height);
   if (!packet || !pose || !crop) return;
   const rotation = rotationOf(pose);

@@ -1,7 +1,7 @@
 // The page around the picture: words, numbers, chips, bars. Only text and CSSOM styles, never HTML from the server.
 
 import { MODES, markColours, rampGradient } from "./colours.js";
-import { carWords, duration, sourceWords } from "./state.js";
+import { QUALITY, asSentence, carWords, duration, machineWords, newEvents, sourceWords } from "./state.js";
 
 export const byId = (id) => document.getElementById(id);
 
@@ -15,11 +15,21 @@ export function setText(id, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-export function showState({ word, tone, sentence }) {
+/** The badge, and the strip with what happened and what to do; `place`: "centre" where there is no cloud yet, or "top". */
+export function showState({ word, tone, sentence, hint }, place) {
   byId("state").dataset.tone = tone;
   setText("word", word);
+  Object.assign(byId("strip").dataset, { tone, place });
+  byId("strip").hidden = !sentence;
   setText("sentence", sentence);
+  setText("hint", hint);
   document.title = word === "live" ? "carcloud" : `${word} · carcloud`;
+}
+
+/** Whether the camera picture is of now; `word`: what is written over it. */
+export function showCameraWord(fresh, word) {
+  byId("frame").classList.toggle("stale", !fresh);
+  setText("camera-word", word);
 }
 
 export function showFigures({ rate, ageMs, points, skipped }) {
@@ -29,19 +39,46 @@ export function showFigures({ rate, ageMs, points, skipped }) {
   setText("skipped", grouped(skipped));
 }
 
-/** Facts of /api/v1/status. */
+/** Facts of /api/v1/status. Returns an event that is news, or null. */
 export function showStatus(status) {
   setText("source", sourceWords(status));
   setText("bundle", status.bundle || "–");
   setText("version", status.version);
-  setText("fps", `${status.fps.toFixed(1)} clouds a second`);
+  setText("fps", `${status.fps.toFixed(1)} clouds a second, for ${duration(1000 * status.uptime_s)}`);
+  setText("machine", machineWords(status));
+  byId("machine-row").hidden = !machineWords(status);
+  setText("quality", status.quality);
+  byId("quality").title = QUALITY[status.quality] ?? "";
   const car = carWords(status);
   byId("car-row").hidden = !car;
   setText("car", car);
   byId("camera-card").hidden = !status.camera_preview;
   showList("warnings", status.warnings);
-  showList("errors", status.errors);
+  const fresh = showEvents(status.errors);
   showTimings(status.timings_ms);
+  return fresh;
+}
+
+let eventsBefore = null;
+
+/**
+ * The card of what happened, newest first, with the time of this device's clock at which this page heard of it. Returns the
+ * newest sentence if it is news, else null.
+ */
+function showEvents(events) {
+  const first = eventsBefore === null;
+  const count = newEvents(eventsBefore ?? [], events);
+  eventsBefore = events;
+  const list = byId("errors");
+  for (const text of events.slice(events.length - count)) {
+    const row = document.createElement("li");
+    const when = first ? "before" : new Date().toLocaleTimeString("en-GB");
+    row.append(Object.assign(document.createElement("time"), { textContent: when }), asSentence(text));
+    list.prepend(row);
+  }
+  while (list.children.length > events.length) list.lastChild.remove();
+  byId("events-card").hidden = events.length === 0;
+  return count && !first ? events[events.length - 1] : null;
 }
 
 function showList(id, sentences) {
@@ -107,11 +144,12 @@ export function showModes(chosen, available, theme) {
     chip.tabIndex = checked ? 0 : -1;
     chip.disabled = !available.some((mode) => mode.id === chip.dataset.mode);
   }
-  byId("legend").classList.toggle("blank", !chosen.low);
+  byId("legend").hidden = !chosen.low;
   setText("legend-low", chosen.low ?? "");
   setText("legend-high", chosen.high ?? "");
   byId("legend-ramp").style.background = rampGradient(theme);
-  byId("legend").hidden = Boolean(chosen.marks);
+  byId("legend-words").hidden = !chosen.words;
+  setText("legend-words", chosen.words ?? "");
   byId("marks").hidden = !chosen.marks;
   byId("marks").replaceChildren(...(chosen.marks ?? []).map((name, mark) => swatch(name, markColours(theme)[mark])));
 }
@@ -133,8 +171,10 @@ export function showTriad(orbit) {
     const [line, text] = group.children;
     line.setAttribute("x2", (22 * right).toFixed(2));
     line.setAttribute("y2", (22 * down).toFixed(2));
-    text.setAttribute("x", (31 * right).toFixed(2));
-    text.setAttribute("y", (29 * down).toFixed(2));
+    // Beside the line's end, not over it.
+    text.style.textAnchor = right > 0.35 ? "start" : right < -0.35 ? "end" : "middle";
+    text.setAttribute("x", (26 * right).toFixed(2));
+    text.setAttribute("y", (30 * down).toFixed(2));
     // An axis that points at the eye has no room for its name.
     group.style.opacity = Math.hypot(right, down) < 0.25 ? 0.25 : 1;
   }

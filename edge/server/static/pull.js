@@ -18,8 +18,8 @@ export function backoff(failures) {
 
 /**
  * options.onFrame(body: ArrayBuffer, facts: {seq, ageMs, skipped, headers}): a new frame.
- * options.onTrouble(kind: "token" | "busy" | "away" | "error", sentence): what went wrong; it goes on by itself,
- * except after "token" (call start() again with a token in hand).
+ * options.onTrouble(kind: "token" | "busy" | "away" | "error", sentence, status): what went wrong, and the answer's
+ * status if there was one; it goes on by itself, except after "token" (call start() again with a token in hand).
  * options.onAnswer(): the server answered, new frame or not.
  * options.headers(): headers of each request. options.prefetch: allow the second request.
  * options.fetch, options.sleep, options.now: replaced in tests.
@@ -67,7 +67,7 @@ export class Puller {
         pending = null;
         if (life.aborted) return;
         failures += 1;
-        this.options.onTrouble(trouble.kind ?? "away", trouble.message);
+        this.options.onTrouble(trouble.kind ?? "away", trouble.message, trouble.status);
         if (trouble.kind === "token") return this.stop();
         await this.options.sleep(Math.max(trouble.pause ?? 0, backoff(failures)));
       }
@@ -149,6 +149,7 @@ async function refusal(answer) {
   const body = await answer.json().catch(() => ({}));
   const error = new Error(body.error ?? `the server answers ${answer.status}`);
   error.kind = kinds[answer.status] ?? "error";
+  error.status = answer.status;
   error.pause = 1000 * Number(answer.headers.get("Retry-After") ?? 0);
   return error;
 }
