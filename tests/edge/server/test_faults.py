@@ -127,6 +127,7 @@ def test_a_clock_that_jumps_changes_neither_ages_nor_rates_nor_the_order_of_a_lo
                 slot.publish(result(seq, captured=captured))
                 packet, age = client.next(60), client.age
                 assert packet.seq == seq and packet.captured_us == int(captured * 1e6) and packet.epoch_offset_us >= 0
+                assert packet.captured_us < packet.published_us <= time.monotonic() * 1e6
                 assert 0.24 < age < time.monotonic() - captured + 0.01
                 time.sleep(0.03)
             now, least = client.status(60), time.monotonic() - captured
