@@ -83,7 +83,9 @@ def position(log: list[str], start: str) -> int:
 def test_a_first_boot(board: Board) -> None:
     done = board.call()
     assert done.returncode == 0, done.stderr
-    assert "first boot is done" in done.stdout
+    said = done.stdout.splitlines()
+    assert [line[:3] for line in said[:7]] == [f"{number}/7" for number in range(1, 8)], said
+    assert said[2] == "3/7 swap file of 4 GB" and said[-1] == "first boot is done"
     log = board.log()
     order = ["nvresizefs", "useradd --system", "usermod --append --groups video carcloud",
              "chown carcloud:carcloud /etc/carcloud/token", "useradd --create-home", "me:$6$salt$hash",
