@@ -5,16 +5,24 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from collections.abc import Callable
 from functools import cache
 
 import pytest
 
-from edge import errors
+from edge import cli, errors
+from export import __main__ as export
 from tests.repository import ROOT, python_files
+from training import __main__ as training
 
 TROUBLE = ROOT / "docs" / "troubleshooting.md"
 CLASSES = [c for c in vars(errors).values() if inspect.isclass(c)]
 SCRIPTS = ("demo", "flash", "provision", "test", "lib.bash", "firstboot")
+#: What the pages tell to type, and who reads it.
+PROGRAMS: dict[str, Callable[[list[str]], int]] = {
+    "carcloud": cli.main, "python -m training": training.main, "python -m export": export.main,
+}
+PAGES = ("README.md", "docs/guide.md", "docs/own-cars.md", "docs/client.md", "docs/meshes.md")
 #: Variable parts of a sentence: the quotation's and the source's.
 GAP = "..."
 
@@ -120,3 +128,40 @@ def test_each_kind_of_error_has_a_row() -> None:
 def test_a_row_that_went_stale_is_found(heading: str, code: int, quotation: str, fault: str) -> None:
     (found,) = faults(heading, code, quotation)
     assert fault in found
+
+
+def typed(text: str) -> list[tuple[str, list[str]]]:
+    """(program, its words) of each command in the blocks of a page."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    lines = "\n".join(body for kind, body in blocks if kind in ("", "sh")).replace("\\\n", " ").splitlines()
+    found = [re.match(rf"(?:\S*/)?({'|'.join(PROGRAMS)}) ([a-z].*)", line) for line in lines]
+    return [(match.group(1), match.group(2).split("#")[0].split()) for match in found if match]
+
+
+def unknown_words(program: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The command itself and its flags, those that its help does not list."""
+    names = [word for word in words[: 2 if words[0] in ("meshes", "shapes", "datasets") else 1] if word.isalnum()]
+    with pytest.raises(SystemExit) as stopped:
+        PROGRAMS[program]([*names, "--help"])
+    shown = capsys.readouterr().out
+    if stopped.value.code != 0:
+        return names
+    return [word for word in words if word.startswith("--") and word not in re.findall(r"--[a-z0-9-]+", shown)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_a_page_tells_to_type_are_understood(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = typed((ROOT / page).read_text(encoding="utf-8"))
+    assert commands
+    wrong = [(program, words[0], unknown_words(program, words, capsys)) for program, words in commands]
+    assert [line for line in wrong if line[2]] == []
+
+
+@pytest.mark.parametrize(("line", "wrong"), [
+    ("carcloud served --port 8000", ["served"]),
+    ("carcloud serve --prot 8000", ["--prot"]),
+    ("python -m training meshes check --only", ["--only"]),
+])
+def test_a_command_that_is_none_is_found(line: str, wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    ((program, words),) = typed(f"```sh\n{line}\n```\n")
+    assert unknown_words(program, words, capsys) == wrong
