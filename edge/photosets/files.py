@@ -107,7 +107,8 @@ def _near(folder: Path) -> List[Path]:
 
 def _children(folder: Path) -> List[Path]:
     try:
-        with os.scandir(str(folder)) as listing:
-            return sorted(Path(entry.path) for entry in listing if entry.is_dir())
+        names = sorted(os.listdir(str(folder)))
     except OSError:
         return []
+    # os.path.isdir, unlike DirEntry.is_dir, takes a link to itself for no folder instead of raising.
+    return [folder / name for name in names if os.path.isdir(str(folder / name))]

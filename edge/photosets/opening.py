@@ -130,9 +130,9 @@ def _marked(folder: Path, known: Known) -> bool:
 
 def _children(folder: Path) -> List[Path]:
     """Folders in a folder that can be listed, hidden ones left out."""
-    with os.scandir(str(folder)) as listing:
-        names = sorted(entry.name for entry in listing if not entry.name.startswith(".") and entry.is_dir())
-    return [folder / name for name in names if os.access(str(folder / name), os.R_OK | os.X_OK)]
+    # os.path.isdir, unlike DirEntry.is_dir, takes a link to itself for no folder instead of raising.
+    found = [folder / name for name in sorted(os.listdir(str(folder))) if not name.startswith(".")]
+    return [path for path in found if os.path.isdir(str(path)) and os.access(str(path), os.R_OK | os.X_OK)]
 
 
 def _only(folders: List[Path]) -> Optional[Path]:

@@ -11,6 +11,8 @@ from edge.suffixes import EXTENSIONS, is_image, natural
 
 #: Left out wherever they lie, besides names that start with a dot: what archivers leave behind.
 LITTER = ("__MACOSX", "Thumbs.db")
+#: Pictures of kinds that are not read, so that a folder full of them does not just look empty.
+UNREAD = (".heic", ".heif", ".avif", ".gif", ".jxl", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2")
 #: ``carcloud models`` writes this file into its output, with this word as its format.
 MODELS_FILE, MODELS_FORMAT = "models.json", "carcloud-models"
 #: A models.json that starts with something else within so many bytes is somebody else's.
@@ -60,6 +62,7 @@ class _Walk:
         self.notes: List[str] = []
         self._seen: Set[Tuple[int, int]] = set()
         self._linked: List[str] = []
+        self._unread: Set[str] = set()
         self._outputs = 0
         self._again = 0
 
@@ -72,10 +75,16 @@ class _Walk:
                 self._linked.sort(key=natural)
                 waiting.append(self._linked.pop(0))
             waiting += self._folder(waiting.pop())
+        if self._unread:
+            kinds = " ".join(sorted({os.path.splitext(name)[1].lower() for name in self._unread}))
+            self.notes.append(
+                "%d picture%s of kinds that are not read left out (%s); save them as .jpg"
+                % (len(self._unread), _s(len(self._unread)), kinds)
+            )
         if self._outputs:
             self.notes.append("%d folder%s written by carcloud models left out" % (self._outputs, _s(self._outputs)))
         if self._again:
-            self.notes.append("%d link%s to folders seen already not followed" % (self._again, _s(self._again)))
+            self.notes.append("%d folder%s met again by links, listed once" % (self._again, _s(self._again)))
 
     def _folder(self, name: str) -> List[str]:
         """Notes one folder's pictures; returns the names of the real folders in it."""
@@ -106,6 +115,9 @@ class _Walk:
         name = "%s/%s" % (folder, entry.name) if folder else entry.name
         if entry.is_dir(follow_symlinks=False):
             return name
+        if entry.name.lower().endswith(UNREAD):
+            self._unread.add(name)
+            return ""
         if not entry.is_symlink():
             if is_image(entry.name) and entry.is_file(follow_symlinks=False):
                 self.names.append(name)
