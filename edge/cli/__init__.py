@@ -13,11 +13,12 @@ from edge.errors import CarcloudError
 #: A command's module is named like it, has ``register(subparsers)`` and sets ``run``, a function of the options.
 COMMANDS = ("edge.cli.serve", "edge.cli.reconstruct", "edge.cli.build", "edge.cli.bench", "edge.cli.doctor",
             "edge.cli.record", "edge.cli.replay", "edge.cli.export", "edge.cli.mesh", "edge.cli.view",
-            "edge.cli.certificate")
+            "edge.cli.models", "edge.cli.certificate")
 
 EPILOG = """examples:
   carcloud serve                          the demo clip, live on http://127.0.0.1:8000/
   carcloud reconstruct photos/ --out clouds/
+  carcloud models photos/ --out models/   a 3-D model of each, and a gallery to look at them
   carcloud build                          TensorRT engines for this machine
   carcloud bench                          how fast this machine is
   carcloud doctor                         what is missing, and the command that mends it
