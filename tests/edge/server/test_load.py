@@ -17,7 +17,7 @@ GOALS = {"fast": 0.9, "age": 0.5, "age_of": load.THIN, "growth": 5.0}
 @pytest.fixture(scope="module")
 def run():
     """Figures, and what the clients found. Clouds as large as real ones, so that a thin line is one."""
-    return load.measure(4.0, 20.0, 16384, 2)
+    return load.measure(3.0, 20.0, 16384, 2)
 
 
 def by_name(found):
