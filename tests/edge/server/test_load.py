@@ -34,16 +34,16 @@ def test_every_client_gets_what_is_newest_in_order(run):
             assert captured < received and asked < received
 
 
-def test_slow_ones_get_some_and_who_never_reads_gets_none(run):
+def test_slow_ones_get_no_more_than_their_line_lets_through_and_who_never_reads_gets_none(run):
     clients = by_name(run[1])
     assert len(clients) == 5
-    assert all(clients[name]["frames"] for name in ("fast 1", "fast 2", "1 MB/s", "200 kB/s"))
+    assert all(clients[name]["frames"] for name in ("fast 1", "fast 2", "1 MB/s"))
     silent = clients["never reads"]
     assert silent["frames"] == [] and silent["bytes"] == 0 and silent["asked"] >= 1
     for name in ("1 MB/s", "200 kB/s"):
         client = clients[name]
         assert client["refused"] == client["hung_up"] == 0
-        took = client["frames"][-1][3] - client["frames"][0][2]
+        took = client["frames"][-1][3] - client["frames"][0][2] if client["frames"] else 0.0
         assert client["bytes"] <= client["rate"] * (took + 2 * loadclient.LATE), "the bucket lets no more through"
 
 
