@@ -1,5 +1,7 @@
 """Doctor's look at TensorRT: whether it runs here, and whether the bundle's engines fit."""
 
+from typing import List
+
 from edge.cli.check import OK, WARNING, Check
 from edge.errors import EngineError
 from edge.settings import Settings
@@ -10,8 +12,9 @@ ABSENT = "not installed; ONNX Runtime runs the networks"
 INSTALL = "sudo apt-get install python3-libnvinfer   (and a virtual environment with --system-site-packages)"
 
 
-def check_tensorrt(target: Target, chosen: Settings) -> Check:
-    """TensorRT and the GPU, asked in a process of their own, and an engine of each network that fits and is whole.
+def check_tensorrt(target: Target, chosen: Settings) -> List[Check]:
+    """TensorRT and the GPU, asked in a process of their own; and, where it runs, an engine of each network that fits
+    and is whole, in a line of its own.
 
     That there is no TensorRT is worth a warning on a Jetson only. Raises EngineError, BundleError.
     """
@@ -21,12 +24,13 @@ def check_tensorrt(target: Target, chosen: Settings) -> Check:
 
     if not api.is_installed():
         if target.tensorrt is None:
-            return Check("tensorrt", OK, ABSENT)
-        return Check("tensorrt", WARNING, "not installed, so that the GPU does nothing", INSTALL)
+            return [Check("tensorrt", OK, ABSENT)]
+        return [Check("tensorrt", WARNING, "not installed, so that the GPU does nothing", INSTALL)]
     machine = ask_machine(l4t_version())
-    text = "%s, %s (compute capability %s), %s" % (
-        machine.host.tensorrt, machine.name, machine.host.capability, machine.memory)
+    runs = Check("tensorrt", OK, "%s, %s (compute capability %s), %s" % (
+        machine.host.tensorrt, machine.name, machine.host.capability, machine.memory))
     bundle = load_bundle(chosen.bundle, verify=False)
+    built = []
     for graph in networks(bundle):
         network = recipe.network_of(graph)
         path = recipe.engine_path(chosen.engines, bundle.name, network)
@@ -34,6 +38,6 @@ def check_tensorrt(target: Target, chosen: Settings) -> Check:
             facts = recipe.check_engine(path, bundle, graph, machine.host)
         except EngineError as error:
             fix = recipe.build_command(bundle, chosen.engines)
-            return Check("tensorrt", WARNING, "%s; no engine of the %s: %s" % (text, network, error), fix)
-        text += "; %s %s" % (network, facts["precision"])
-    return Check("tensorrt", OK, text)
+            return [runs, Check("engines", WARNING, "none of the %s: %s" % (network, error), fix)]
+        built.append("%s %s" % (network, facts["precision"]))
+    return [runs, Check("engines", OK, ", ".join(built))]

@@ -1,25 +1,29 @@
 """The checks of ``carcloud doctor``. What may be broken (NumPy, OpenCV, ...) is first imported in a child process."""
 
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import ExitStack
-from typing import Callable, List, Tuple
+from typing import Callable, List, Set, Tuple, Union
 
 from edge.cli.check import ERROR, OK, WARNING, Check
-from edge.cli.check_engines import ABSENT, check_tensorrt
+from edge.cli.check_board import check_machine
+from edge.cli.check_cameras import check_cameras
+from edge.cli.check_clock import check_clock
+from edge.cli.check_cuda import check_cuda
+from edge.cli.check_engines import check_tensorrt
+from edge.cli.check_server import check_port, check_token
 from edge.cli.check_trust import check_trust
 from edge.errors import CarcloudError
 from edge.settings import Settings
-from edge.targets import Target, detect_target
+from edge.targets import TARGETS, Target, detect_target
 
-#: Less than this is worth a warning, MiB.
-MEMORY_MIB, DISK_MIB = 600, 500
+#: What a check gives: one line, or several.
+Lines = Union[Check, List[Check]]
 CHILD_LIMIT_S = 120
 WITHOUT = "carcloud serve --backend ort   (does without TensorRT)"
+TOOLS = "sudo apt-get install gstreamer1.0-tools"
 AGAIN = "carcloud doctor --bundle FOLDER   (a bundle that is whole, or copy this one again)"
 
 
@@ -96,7 +100,7 @@ def check_package(name: str, package: str, last_for_36: str, use: str) -> Check:
 def check_onnxruntime(before: List[Check]) -> Check:
     """ONNX Runtime. Nobody misses it where TensorRT has an engine of each network."""
     check = check_package("backend", "onnxruntime", "1.10.0", "no network can run")
-    engines = any(other.name == "tensorrt" and other.level == OK and other.text != ABSENT for other in before)
+    engines = any(other.name == "engines" and other.level == OK for other in before)
     if check.level == ERROR and engines:
         return Check("backend", OK, "TensorRT runs every network; onnxruntime is not installed")
     return check
@@ -155,105 +159,48 @@ def check_finding(chosen: Settings) -> Check:
     return Check("finding", OK, text)
 
 
-def check_cameras(target: Target) -> Check:
-    """USB cameras, and on a Jetson the GStreamer elements of the CSI camera. No camera is no fault."""
-    found = sorted(n for n in os.listdir("/dev") if n.startswith("video")) if os.path.isdir("/dev") else []
-    text = ", ".join("/dev/" + name for name in found) or "none found; clips, photos and synthetic://car work without"
-    locked = [name for name in found if not os.access("/dev/" + name, os.R_OK | os.W_OK)]
-    if locked:
-        return Check(
-            "cameras", WARNING, "no permission for /dev/%s" % locked[0], "sudo usermod -aG video $USER   (log in again)"
-        )
-    if target.camera_elements:
-        from edge.runtime.sources.gstreamer import missing_elements
-
-        missing = missing_elements(list(target.camera_elements))
-        if missing:
-            fix = "sudo apt-get install nvidia-l4t-gstreamer gstreamer1.0-plugins-base"
-            return Check("cameras", WARNING, text + "; csi:// lacks GStreamer's " + ", ".join(missing), fix)
-    return Check("cameras", OK, text)
-
-
-def check_memory(path: str = "/proc/meminfo") -> Check:
-    """Memory that is free to use."""
-    if not os.path.isfile(path):
-        return Check("memory", OK, "not known on this system")
-    with open(path, encoding="ascii") as handle:
-        values = {line.split(":")[0]: int(line.split()[1]) // 1024 for line in handle if len(line.split()) > 1}
-    free, total = values.get("MemAvailable", 0), values.get("MemTotal", 0)
-    text = "%d of %d MiB free" % (free, total)
-    if free < MEMORY_MIB:
-        return Check(
-            "memory",
-            WARNING,
-            text + "; carcloud may be killed",
-            "sudo systemctl isolate multi-user.target   (ends the desktop)",
-        )
-    return Check("memory", OK, text)
-
-
-def check_disk(folder: str = ".") -> Check:
-    """Room on the disk of the current folder."""
-    free = shutil.disk_usage(folder).free >> 20
-    if free < DISK_MIB:
-        return Check(
-            "disk", WARNING, "%d MiB free here" % free, "sudo apt-get clean   (then see: du -xh / | sort -h | tail)"
-        )
-    return Check("disk", OK, "%d MiB free here" % free)
-
-
-def check_port(host: str, port: int) -> Check:
-    """The port is free. Nothing listens on it afterwards."""
-    where = "%d on %s" % (port, host)
+def guarded(name: str, check: Callable[[], Lines], fix: str) -> List[Check]:
+    """The lines of a check; its CarcloudError becomes one."""
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-            probe.listen(1)  # on Linux two sockets may bind with SO_REUSEADDR, only one may listen
-    except OSError as error:
-        other = "carcloud serve --port %d" % (port + 1 if port < 65535 else 8000)
-        return Check("port", WARNING, "%s cannot be used: %s" % (where, error.strerror or error), other)
-    return Check("port", OK, "%s is free" % where if port else "any free one")
-
-
-def guarded(name: str, check: Callable[[], Check], fix: str) -> Check:
-    """A check whose CarcloudError becomes its line."""
-    try:
-        return check()
+        lines = check()
     except CarcloudError as error:
-        return Check(name, ERROR, str(error), fix)
+        return [Check(name, ERROR, str(error), fix)]
+    return [lines] if isinstance(lines, Check) else lines
 
 
-def run_checks(chosen: Settings) -> List[Check]:
-    """All checks in order; those that need a broken part are said to be left out."""
+def run_checks(chosen: Settings, root: str = "/") -> List[Check]:
+    """All checks in order; those that need a broken part are said to be left out.
+
+    root: where the machine's ``sys``, ``proc``, ``etc``, ``var``, ``run`` and ``dev`` lie.
+    """
+    checks = []
     try:
-        target = detect_target()
-        checks = [check_python(target)]
+        target = detect_target(os.path.join(root, "etc/nv_tegra_release"))
     except CarcloudError as error:
-        from edge.targets import TARGETS
-
         target = TARGETS["cpu"]
-        checks = [Check("platform", ERROR, str(error), "sudo apt-get dist-upgrade"), check_python(target)]
-    checks += [check_numpy(), check_opencv(target)]
+        checks.append(Check("platform", ERROR, str(error), "sudo apt-get dist-upgrade"))
+    checks += check_machine(root)
+    checks += [check_clock(root), check_python(target), check_numpy(), check_opencv(target)]
+    checks.append(check_cuda(target, child, root))
     checks.append(check_package("server", "flask", "2.0.3", "carcloud serve cannot run"))
     broken = {check.name for check in checks if check.level == ERROR}
-    for name, needs, check, fix in (
+    steps: List[Tuple[str, Set[str], Callable[[], Lines], str]] = [
         ("bundle", {"numpy"}, lambda: check_bundle(chosen), AGAIN),
         ("trust", {"numpy", "bundle"}, lambda: check_trust(chosen), AGAIN),
         ("tensorrt", {"numpy", "bundle"}, lambda: check_tensorrt(target, chosen), WITHOUT),
         ("backend", set(), lambda: check_onnxruntime(checks), AGAIN),
         ("golden", {"numpy", "backend", "bundle"}, lambda: check_golden(chosen), AGAIN),
         ("finding", {"numpy", "opencv", "backend", "bundle"}, lambda: check_finding(chosen), AGAIN),
-        ("cameras", {"numpy", "opencv"}, lambda: check_cameras(target), "sudo apt-get install gstreamer1.0-tools"),
-    ):
+        ("cameras", {"numpy", "opencv"}, lambda: check_cameras(target, root), TOOLS),
+    ]
+    for name, needs, check, fix in steps:
         lacking = sorted(needs & broken)
         if lacking:
             checks.append(
                 Check(name, WARNING, "not checked, because of %s" % " and ".join(lacking), "carcloud doctor   (again)")
             )
             continue
-        checks.append(guarded(name, check, fix))
+        checks += guarded(name, check, fix)
         if checks[-1].level == ERROR:
             broken.add(name)
-    return checks + [check_memory(), check_disk(), check_port(chosen.host, chosen.port)]
+    return checks + [check_port(chosen.host, chosen.port), check_token(chosen)]

@@ -19,6 +19,8 @@ GPU_NAME = re.compile(r"(^|\.)gpu(-gpc-\d+|\.\d+)?$|\.g[abpv]\d+b$")
 BELIEVED = (-40.0, 150.0)
 #: Trip points at which the kernel slows the machine down; at "active" ones a fan starts, at "critical" it goes off.
 SLOWING = ("passive", "hot")
+#: Types of the cooling devices by which the kernel slows CPU or GPU down; fans, memory and screens are none of them.
+SLOWED = re.compile(r"cpu|gpu|processor|balanced|emergency|throttl", re.IGNORECASE)
 
 
 class Board(NamedTuple):
@@ -90,6 +92,31 @@ def read_clocks(root: str = "/") -> Clocks:
         for name in ("scaling_cur_freq", "scaling_max_freq")
     )
     return Clocks(now, most, max(cores, default=None), max(limits, default=None))
+
+
+def cpu_hardware_mhz(root: str = "/") -> Optional[float]:
+    """The highest clock of the cores that are on, whatever the power mode allows; None where it is not told."""
+    folders = ["sys/devices/system/cpu/cpu%d/cpufreq" % core for core in online_cores(root)]
+    found = [_number(root, folder, "cpuinfo_max_freq", 1e-3) for folder in folders]
+    return max((value for value in found if value is not None), default=None)
+
+
+def read_cooling(root: str = "/") -> Dict[str, int]:
+    """The step that each cooling device which slows CPU or GPU down is at, by its type; 0 is full speed."""
+    found: Dict[str, int] = {}
+    for path in sorted(glob.glob(os.path.join(glob.escape(root), "sys/class/thermal/cooling_device*"))):
+        folder = "sys/class/thermal/" + os.path.basename(path)
+        name, state = (_read(root, folder + "/type") or "").strip(), _number(root, folder, "cur_state", 1)
+        if SLOWED.search(name) and state is not None and state >= 0:
+            found[name] = max(int(state), found.get(name, 0))
+    return found
+
+
+def power_modes(root: str = "/") -> Dict[int, str]:
+    """Names of nvpmodel's modes by their numbers; {} on machines without it."""
+    conf = _read(root, "etc/nvpmodel.conf") or ""
+    return {int(key): name for key, name in
+            re.findall(r"^\s*<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", conf, re.MULTILINE)}
 
 
 def online_cores(root: str = "/") -> List[int]:
@@ -177,9 +204,7 @@ def _power_mode(root: str) -> str:
     number = re.search(r"pmode:(\d+)", _read(root, "var/lib/nvpmodel/status") or "")
     if number is None:
         return ""
-    conf = _read(root, "etc/nvpmodel.conf") or ""
-    names = dict(re.findall(r"^\s*<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", conf, re.MULTILINE))
-    return {int(key): name for key, name in names.items()}.get(int(number.group(1)), "mode %d" % int(number.group(1)))
+    return power_modes(root).get(int(number.group(1)), "mode %d" % int(number.group(1)))
 
 
 def _memory(root: str) -> Dict[str, int]:
