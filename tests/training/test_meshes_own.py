@@ -55,9 +55,9 @@ def test_other_axes_and_units_are_described_in_the_manifest(tmp_path: Path) -> N
     ({"forward": "-y"}, "forward '-y' and up '.y'; give two different axes"),
     ({"scale": 0}, "scale 0; it is the metres of the file's unit"),
     ({"scale": "cm"}, "scale 'cm'; it is the metres"),
-    ({"materials": ["paint"]}, '"materials" of its manifest is no table'),
-    ({"materials": {"Body": "paint"}}, "has no material 'Body', .*; it has 'glass.2', 'light', 'paint', 'tyre'"),
-    ({"materials": {"paint": "lacquer"}}, "makes 'paint' a 'lacquer'; kinds are paint, "),
+    ({"kinds": ["paint"]}, '"kinds" of its manifest is no table'),
+    ({"kinds": {"Body": "paint"}}, "has no material 'Body', .*; it has 'glass.2', 'light', 'paint', 'tyre'"),
+    ({"kinds": {"paint": "lacquer"}}, "makes 'paint' a 'lacquer'; kinds are paint, "),
 ])
 def test_a_wrong_description_says_what_would_be_right(tmp_path: Path, about: dict[str, Any], sentence: str) -> None:
     path, entry = pack(tmp_path, **about)
@@ -84,7 +84,7 @@ def test_materials_of_any_name_get_their_kind_from_the_manifest(
     assert "of no known kind, and so taken for trim: 'Windows'; name their kinds under" in said
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        car = glb.load_glb(path, {**entry, "materials": {"Windows": "glass"}})
+        car = glb.load_glb(path, {**entry, "kinds": {"Windows": "glass"}})
     assert "glass" in {p.category for p in car.parts}
     assert caplog.records == []
 
@@ -132,3 +132,9 @@ def test_shards_of_own_cars_alone_take_own_cars(tmp_path: Path) -> None:
     options = parser.parse_args(["data", "--only-glb", "--out", str(tmp_path)])
     with pytest.raises(DataError, match="--only-glb leaves nothing without a --glb"):
         options.run(options)
+
+
+def test_a_list_of_the_materials_in_a_manifest_is_no_complaint(tmp_path: Path) -> None:
+    """The mesh pack's manifest lists the names of each file's materials; ``kinds`` is what gives them a kind."""
+    path, entry = pack(tmp_path)
+    assert glb.load_glb(path, {**entry, "materials": ["paint", "glass"]}).parts

@@ -2,7 +2,7 @@
 
 The manifest's ``cars`` list gives per car: file, licence, authors, body_class, ancestry_group, sha256. Materials are
 named by kind (``paint``, ``glass``, ``tyre`` ...; ``paint.2`` is a further material of the kind, ``extras.category``
-the kind itself). A file of other habits is described instead of changed: ``materials`` gives kinds by the names in the
+the kind itself). A file of other habits is described instead of changed: ``kinds`` gives kinds by the names in the
 file, ``forward`` and ``up`` its axes, ``scale`` the metres of its unit (docs/own-cars.md).
 """
 
@@ -125,13 +125,13 @@ def axes_of(path: Path, entry: dict[str, Any]) -> np.ndarray:
 
 
 def given_kinds(path: Path, entry: dict[str, Any], names: Iterable[str], kinds: dict[str, str]) -> dict[str, str]:
-    """Kinds by material as the manifest's ``materials`` give them; names that tell no kind are said aloud.
+    """Kinds by material as the manifest's ``kinds`` give them; names that tell no kind are said aloud.
 
     names: of the file's materials. kinds: what the file itself says. DataError for names or kinds that do not exist.
     """
-    table, names = entry.get("materials", {}), sorted(names)
+    table, names = entry.get("kinds", {}), sorted(names)
     if not isinstance(table, dict):
-        raise DataError(f'{path}: "materials" of its manifest is no table; give kinds by names, {{"Body": "paint"}}')
+        raise DataError(f'{path}: "kinds" of its manifest is no table; give kinds by names, {{"Body": "paint"}}')
     given = {name: str(kind) for name, kind in table.items()}
     absent = sorted(set(given) - set(names))
     if absent:
@@ -143,7 +143,7 @@ def given_kinds(path: Path, entry: dict[str, Any], names: Iterable[str], kinds: 
     unknown = [name for name in names if (given | kinds).get(name, name.split(".")[0]) not in KNOWN]
     if unknown:
         LOG.warning(
-            "%s: of no known kind, and so taken for trim: %s; name their kinds under \"materials\" in the manifest",
+            "%s: of no known kind, and so taken for trim: %s; name their kinds under \"kinds\" in the manifest",
             path, ", ".join(map(repr, unknown)),
         )
     return given
