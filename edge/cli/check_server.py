@@ -61,7 +61,7 @@ def check_token(chosen: Settings) -> Check:
     path = os.path.expanduser(chosen.token_file)
     try:
         with open(path, "rb") as handle:
-            facts, text = os.fstat(handle.fileno()), handle.read(4096).strip()
+            facts, word = os.fstat(handle.fileno()), handle.read(4096).strip()
     except FileNotFoundError:
         return _absent(path)
     except OSError as error:
@@ -70,7 +70,7 @@ def check_token(chosen: Settings) -> Check:
     if facts.st_mode & 0o077:
         mode = stat.S_IMODE(facts.st_mode)
         return Check("token", ERROR, "%s can be read by others (mode %04o)" % (path, mode), "chmod 600 %s" % path)
-    if len(text) < SHORTEST_TOKEN or len(text.split()) != 1:
+    if len(word) < SHORTEST_TOKEN or len(word.split()) != 1:
         return Check("token", ERROR, "%s must hold one word of at least %d characters" % (path, SHORTEST_TOKEN),
                      "rm %s   (the server makes a new one)" % path)
     return Check("token", OK, "%s, of user %s, readable by nobody else" % (path, _user(facts.st_uid)))
