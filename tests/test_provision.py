@@ -1,11 +1,10 @@
-"""scripts/provision on a root file system in a folder, and over an ssh that leads into one."""
+"""scripts/provision on a root file system in a folder, as a card."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shlex
 import stat
 import subprocess
 import sys
@@ -14,52 +13,21 @@ from pathlib import Path
 import pytest
 
 from edge.settings import load_settings
+from tests.provision_files import ENVIRONMENT, SCRIPT, UNITS, make_card, make_wheels, tree
 from tests.repository import ROOT
 
-SCRIPT = ROOT / "scripts" / "provision"
 DEVICE = ROOT / "scripts" / "device"
 FAILED, WRONG = 1, 2
-UNITS = "etc/systemd/system"
-ENVIRONMENT = dict(os.environ, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-
-
-def tree(folder: Path) -> dict[str, object]:
-    """All that is in a folder: files with mode and content, links with their goal, folders."""
-    found: dict[str, object] = {}
-    for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
-        if path.is_symlink():
-            found[name] = os.readlink(path)
-        elif path.is_dir():
-            found[name] = "folder"
-        else:
-            found[name] = (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
-    return found
 
 
 @pytest.fixture
 def card(tmp_path: Path) -> Path:
-    """What matters of a Jetson Nano's root file system before its first boot."""
-    made = tmp_path / "card"
-    for folder in (UNITS + "/multi-user.target.wants", "var/lib", "opt", "usr/local/bin",
-                   "etc/NetworkManager/system-connections"):
-        (made / folder).mkdir(parents=True)
-    (made / "etc/nv_tegra_release").write_text("# R32 (release), REVISION: 7.1, GCID: 29818004, BOARD: t210ref\n")
-    (made / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n")
-    (made / "etc/hostname").write_text("localhost.localdomain\n")
-    (made / "etc/hosts").write_text("127.0.0.1\tlocalhost\n127.0.1.1\tnano-desktop\n192.168.1.9\tprinter\n")
-    (made / UNITS / "default.target").symlink_to("nv-oem-config.target")
-    (made / UNITS / "nvzramconfig.service").write_text("[Unit]\nDescription=ZRAM configuration\n")
-    return made
+    return make_card(tmp_path / "card")
 
 
 @pytest.fixture
 def wheels(tmp_path: Path) -> Path:
-    folder = tmp_path / "wheels"
-    folder.mkdir()
-    for name in ("carcloud-0.1.0-py3-none-any", "Flask-2.0.3-py3-none-any", "pip-21.3.1-py3-none-any"):
-        (folder / f"{name}.whl").write_text(name)
-    return folder
+    return make_wheels(tmp_path / "wheels")
 
 
 @pytest.fixture
@@ -90,7 +58,7 @@ def test_a_card_twice_and_undone(card: Path, wheels: Path, key: Path, tmp_path: 
 
     token = (card / "etc/carcloud/token").read_text().strip()
     assert len(token) == 32
-    assert f"then open: http://nano1.local:8000/#token={token}" in done.stdout
+    assert f"then open: http://192.168.1.20:8000/#token={token}" in done.stdout
     assert stat.S_IMODE((card / "etc/carcloud/token").stat().st_mode) == 0o600
     assert after[f"{UNITS}/default.target"] == "/lib/systemd/system/multi-user.target"
     assert after[f"{UNITS}/nvzramconfig.service"] == "/dev/null"
@@ -158,7 +126,7 @@ def test_what_is_not_wanted_any_more_is_given_back(card: Path, wheels: Path, key
     (tmp_path / "token").write_text("a-token-of-my-own-1\n")
     flags = ("--root", card, "--wheels", wheels, "--login", "me", "--ssh-key", key)
     wifi = ("--wifi", "net", "--wifi-password-file", tmp_path / "psk")
-    assert call(*flags, "--hostname", "nano1", *wifi).returncode == 0
+    assert "then open: http://nano1.local:8000/#token=" in call(*flags, "--hostname", "nano1", *wifi).stdout
     (card / "var/lib/carcloud/firstboot").unlink()
     less = call(*flags, "--swap", "0", "--desktop", "--power-mode", "1", "--token-file", tmp_path / "token")
     assert less.returncode == 0, less.stderr
@@ -334,65 +302,3 @@ def test_wrong_flags(card: Path, tmp_path: Path, arguments: list[str], words: st
     wrong = call(*[word.format(card=card, short=short) for word in arguments])
     assert wrong.returncode == WRONG
     assert words in wrong.stderr
-
-
-# --- over SSH -----------------------------------------------------------------------------------------------------
-
-
-def test_over_ssh(card: Path, wheels: Path, tmp_path: Path) -> None:
-    """An ssh and a sudo that run everything here, in the card's folder: the same files, and firstboot at the end."""
-    stubs = tmp_path / "stubs"
-    stubs.mkdir()
-    log_it = f'echo "$(basename "$0") $*" >>{tmp_path}/log'
-    for name, line in {
-        "ssh": f'{log_it}; [ "$1" != -t ] || shift; shift; exec sh -c "$*"',
-        "sudo": 'exec "$@"',
-        "firstboot": f"{log_it}; rm -f {card}/var/lib/carcloud/firstboot",
-    }.items():
-        (stubs / name).write_text(f"#!/bin/sh\n{line}\n")
-        (stubs / name).chmod(0o755)
-    (temporary := tmp_path / "temporary").mkdir()  # of this machine and of the board
-    environment = dict(ENVIRONMENT, PATH=f"{stubs}:{ENVIRONMENT['PATH']}", TMPDIR=str(temporary))
-
-    def over(*arguments: object) -> subprocess.CompletedProcess[str]:
-        words = shlex.join(map(str, arguments))
-        program = f". {SCRIPT}; far={card} far_firstboot={stubs}/firstboot; main {words}"
-        return subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=60, env=environment)
-
-    before = tree(card)
-    flags = ("--host", "me@nano", "--wheels", wheels, "--hostname", "nano1")
-    dry = over(*flags, "--dry-run")
-    assert dry.returncode == 0, dry.stderr
-    assert "would write /etc/carcloud/token" in dry.stdout and "would write /etc/hosts" in dry.stdout
-    assert tree(card) == before
-    log = (tmp_path / "log").read_text()
-    assert "python3 -B -c" in log and "mktemp" not in log, "not even for a moment"
-    done = over(*flags)
-    assert done.returncode == 0, done.stderr
-    token = (card / "etc/carcloud/token").read_text().strip()
-    assert f"then open: http://nano:8000/#token={token}" in done.stdout
-    assert "sudo reboot" in done.stdout
-    log = (tmp_path / "log").read_text()
-    assert log.count("firstboot \n") == 1
-    assert token not in log
-    after = tree(card)
-    again = over(*flags)
-    assert again.returncode == 0 and "nothing to change" in again.stdout
-    assert tree(card) == after
-    assert (tmp_path / "log").read_text().count("firstboot \n") == 1, "nothing new, so nothing to do"
-    for flag, words in [(flags, "nothing to change"), (("--host", "me@nano", "--undo"), "would give back /etc/hosts")]:
-        dry = over(*flag, "--dry-run")
-        assert dry.returncode == 0 and words in dry.stdout, dry.stdout + dry.stderr
-        assert tree(card) == after
-    undone = over("--host", "me@nano", "--undo")
-    assert undone.returncode == 0, undone.stderr
-    assert "firstboot --undo\n" in (tmp_path / "log").read_text()
-    assert tree(card) == before
-    (stubs / "tar").write_text("#!/bin/sh\nexit 1\n")
-    (stubs / "tar").chmod(0o755)
-    full = over(*flags)
-    assert full.returncode == FAILED and "me@nano takes no files" in full.stderr
-    assert list(temporary.iterdir()) == [], "left on one side or the other"
-    (stubs / "ssh").write_text("#!/bin/sh\nexit 255\n")
-    silent = over(*flags)
-    assert silent.returncode == FAILED and "no Jetson answers at me@nano" in silent.stderr

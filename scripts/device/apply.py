@@ -61,6 +61,14 @@ class Root:
         with open(path, "rb") as file:
             return ["file", hashlib.sha256(file.read()).hexdigest(), stat.S_IMODE(os.stat(path).st_mode)]
 
+    def matches(self, name, look):
+        """Whether a file is as :func:`wanted_look` or :func:`secret_look` said."""
+        found = self.look(name)
+        if look[0] != "secret" or found is None or found[0] != "file":
+            return found == look
+        with open(self.path(name), "rb") as file:
+            return secret_look(file.read(), found[2], look[1]) == look
+
     def put(self, name, content, mode):
         """Write a file in one go: the old one, or the new one. content: bytes, or the goal of a link."""
         path = self.path(name)
@@ -155,6 +163,20 @@ def wanted_look(content, mode):
     return ["file", hashlib.sha256(content).hexdigest(), mode]
 
 
+def secret_look(content, mode, salt):
+    """The same for words that a list of processes shows: nobody shall try passwords on it."""
+    return ["secret", salt, hashlib.pbkdf2_hmac("sha256", content, salt.encode(), 100000).hex(), mode]
+
+
+def shown_looks(files):
+    """Name -> look, to be handed on in a command: what only its owner may read is told by :func:`secret_look`."""
+    looks = looks_of(files)
+    for name, (content, mode) in files.items():
+        if looks[name][0] == "file" and not mode & 0o007 and content:
+            looks[name] = secret_look(content, mode, secrets.token_hex(8))
+    return looks
+
+
 def staged(stage):
     """Name -> (content, mode) of all prepared files; a link's content is its goal."""
     files = {}
@@ -205,7 +227,7 @@ def looks_of(files):
 
 def compare(root, looks, provision, words):
     """Name what is to be written and what is to be given back; words: how to say the two. Returns both lists."""
-    changed = [name for name in sorted(looks) if root.look(name) != looks[name]]
+    changed = [name for name in sorted(looks) if not root.matches(name, looks[name])]
     unwanted = [name for name in sorted(provision.files) if name not in looks]
     for name in changed:
         print("  %s /%s" % (words[0], name))
@@ -299,7 +321,7 @@ def main():
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args()
     if options.action == "looks":
-        print(json.dumps(looks_of(staged(options.folders[0])), sort_keys=True))
+        print(json.dumps(shown_looks(staged(options.folders[0])), sort_keys=True))
         return 0
     root = Root(options.folders[-1])
     try:
