@@ -31,7 +31,7 @@ def test_over_ssh(tmp_path: Path) -> None:
     def over(*arguments: object) -> subprocess.CompletedProcess[str]:
         words = shlex.join(map(str, arguments))
         program = f". {SCRIPT}; far={card} far_firstboot={stubs}/firstboot; main {words}"
-        return subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=60, env=environment)
+        return subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=120, env=environment)
 
     before = tree(card)
     flags = ("--host", "me@nano", "--wheels", wheels, "--hostname", "nano1")

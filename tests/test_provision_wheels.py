@@ -49,7 +49,7 @@ class Workstation:
         log.write_text("")
         program = PROGRAM.format(root=ROOT, top=self.folder, python=sys.executable)
         environment = dict(os.environ, XDG_CACHE_HOME=str(self.folder / "cache"), DRY_RUN=str(int(dry)))
-        done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=60, env=environment)
+        done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=120, env=environment)
         return done, log.read_text().split("\n")[:-1]
 
     def staged(self) -> dict[str, str]:
