@@ -218,6 +218,29 @@ def test_a_power_cut_anywhere_is_recovered(card: Path, tmp_path: Path, when: str
     assert cuts >= 8, "the cuts are not in the middle"
 
 
+def test_a_power_cut_in_another_run_is_recovered_by_the_first_one(card: Path, tmp_path: Path) -> None:
+    """Back to the first flags after a cut: no half of a file stays, and undo takes nobody else's change for ours."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for stage, name in ((first, "nano1\n"), (second, "nano2\n")):
+        (stage / "etc/carcloud").mkdir(parents=True)
+        (stage / "etc/carcloud/firstboot.env").write_text(name)
+        (stage / "etc/hostname").write_text(name)
+    before = tree(card)
+    assert apply_cut(99, "before", "apply", first, card) == 0
+    good = tree(card)
+    cuts = 0
+    while apply_cut(cuts, "before", "apply", second, card) == 9:
+        cuts += 1
+        assert tree(card) != good
+        assert apply_cut(99, "before", "apply", first, card) == 0
+        assert tree(card) == good
+    assert cuts == 5, "the flag, and for both files the manifest and the file"
+    assert apply_cut(3, "before", "apply", first, card) == 9
+    assert apply_cut(99, "before", "apply", second, card) == 0
+    assert apply_cut(99, "before", "undo", card) == 0
+    assert tree(card) == before
+
+
 # --- refused ------------------------------------------------------------------------------------------------------
 
 

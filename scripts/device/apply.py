@@ -248,12 +248,33 @@ def preview(root, looks, hostname, unknown):
     return sum(compare(root, looks, provision, ("would write", "would give back")), [])
 
 
+def halves(names):
+    """What an interrupted run may have left beside these files and its own."""
+    return [name + NEW for name in (FLAG, MANIFEST, *names)]
+
+
+def mend(root, provision, looks, changed):
+    """Bring the traces of an interrupted run in order: halves of files go, and the manifest says of every file that is
+    as it should be that it is ours, even if that run had already announced another one."""
+    names = sorted({*provision.files, *looks})
+    for name in halves(names + [BACKUPS + "/" + name for name in names]):
+        root.remove(name)
+    stale = [name for name, entry in provision.files.items()
+             if name in looks and name not in changed and entry["now"] != looks[name]]
+    for name in stale:
+        provision.files[name]["now"] = looks[name]
+    if stale:
+        provision.save()
+
+
 def apply(stage, root, hostname):
     """Put all prepared files there, take away those of an earlier run that are not wanted any more. Returns changes."""
     provision = Provision(root)
     files = staged(stage)
     own_files(root, files, hostname)
-    changed, unwanted = compare(root, looks_of(files), provision, ("writes", "gives back"))
+    looks = looks_of(files)
+    changed, unwanted = compare(root, looks, provision, ("writes", "gives back"))
+    mend(root, provision, looks, changed)
     if not changed + unwanted:
         return []
     provision.folder(STATE)
@@ -288,8 +309,7 @@ def undo(root, dry):
         return sorted(provision.files)
     for name in sorted(provision.files):
         provision.restore(name)
-    halves = tuple(name + NEW for name in (FLAG, MANIFEST, *provision.files))
-    for name in LATER + halves + (FLAG, BACKUPS, MANIFEST):
+    for name in LATER + tuple(halves(provision.files)) + (FLAG, BACKUPS, MANIFEST):
         root.remove(name)
     for name in reversed(provision.folders):
         path = root.path(name)
