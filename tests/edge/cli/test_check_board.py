@@ -151,7 +151,7 @@ def test_the_report_of_a_board_in_a_bad_way_fits_on_one_screen(tmp_path: Any, mo
     monkeypatch.setattr("edge.runtime.sources.gstreamer.missing_elements", lambda names: ["nvarguscamerasrc"])
     found = checks.run_checks(Settings(bundle=TINY_BUNDLE, threads=1, host="0.0.0.0", port=0), root)
     by_name = {check.name: check.level for check in found}
-    for name in ("power", "heat", "throttle", "memory", "swap", "cuda", "tensorrt", "cameras", "camera"):
+    for name in ("power", "heat", "throttle", "memory", "swap", "cameras", "camera"):
         assert by_name[name] == WARNING, name
     screen = report(found, False)
     assert len(screen) <= 40 and [line for line in screen if line.count("shutdown -h now")] == [screen[5]]
