@@ -1,6 +1,7 @@
 """The window of ``carcloud view``, by Open3D: turn with the mouse, keys as in ``View.KEYS``."""
 
 import os
+import sys
 import time
 from typing import Any, Callable, List, Sequence
 
@@ -11,6 +12,8 @@ from edge.errors import WindowError
 
 WIDTH, HEIGHT = 1280, 800
 BACKGROUND = (0.09, 0.10, 0.12)
+NO_SCREEN = ("no window can be opened: is there a screen (DISPLAY)? Over SSH, look at the server's page in a browser, "
+             "or save a picture: xvfb-run -a carcloud view URL --screenshot FILE")
 #: Seconds between two looks for new clouds, and between two lines of words.
 TICK, LINE_EVERY = 0.02, 0.5
 #: GLFW's numbers of the keys that are no letters: = (with +), - and those of the keypad.
@@ -33,11 +36,13 @@ class Window:
                               "open3d-cpu, or look at the server's page in a browser" % error)
         self._open3d = open3d
         self._feeds, self._view, self._folder = feeds, view, folder
+        # Without a screen, Open3D from 0.20 on draws for nobody, and says so in a line of its own only.
+        if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise WindowError(NO_SCREEN)
         self._window = open3d.visualization.VisualizerWithKeyCallback()
         names = ", ".join(feed.name for feed in feeds)
         if not self._window.create_window("carcloud %s" % names, WIDTH, HEIGHT):
-            raise WindowError("no window can be opened: is there a screen (DISPLAY)? Over SSH, look at the server's "
-                              "page in a browser")
+            raise WindowError(NO_SCREEN)
         self._points = open3d.geometry.PointCloud()
         self._placed = 0
         self._over = False
@@ -88,6 +93,9 @@ class Window:
         self._window.capture_screen_image(path, do_render=True)
         if not os.path.isfile(path):
             raise WindowError("cannot write the screenshot %s; start carcloud view in another folder" % path)
+        if self._placed and np.ptp(np.asarray(self._open3d.io.read_image(path)), axis=(0, 1)).max() == 0:
+            raise WindowError("the screenshot %s is empty: the screen %s did not answer; is it there? Try again"
+                              % (path, os.environ.get("DISPLAY", "")))
         return path
 
     def _look(self) -> None:

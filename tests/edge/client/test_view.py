@@ -9,7 +9,7 @@ import pytest
 
 from edge.cli import main
 from edge.cli.view import MODES, Lines
-from edge.client.viewing import MARKS, Feed, Mode, View, beside, cut, paint
+from edge.client.viewing import FRONT, MARKS, Feed, Mode, View, beside, cut, framing, paint, point_size
 from edge.client.window import Window, next_name
 from edge.errors import ServerError, WindowError
 from edge.geometry import Cloud
@@ -183,10 +183,56 @@ class NoScreen:
                 return False
 
 
-def test_without_a_screen_it_says_so(monkeypatch):
+@pytest.mark.parametrize("display", ["", ":12345"])
+def test_without_a_screen_it_says_so(monkeypatch, display):
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setitem(sys.modules, "open3d", NoScreen)
-    with pytest.raises(WindowError, match="is there a screen"):
+    with pytest.raises(WindowError, match="is there a screen.*xvfb-run -a carcloud view URL --screenshot FILE"):
         Window([], View())
+
+
+class Blank:
+    """A window and files of Open3D where a screen went away: pictures are saved, and show nothing."""
+
+    io = visualization = utility = geometry = None
+
+    def capture_screen_image(self, path, do_render):
+        with open(path, "wb") as handle:
+            handle.write(b"png")
+
+    def read_image(self, path):
+        return np.full((4, 4, 3), 20, np.uint8)
+
+
+def test_an_empty_picture_is_not_said_to_be_saved(tmp_path):
+    window = Window.__new__(Window)
+    window._window = blank = Blank()
+    window._open3d = Blank()
+    window._open3d.io = blank
+    window._placed = 0
+    assert window.screenshot(str(tmp_path / "a.png")) == str(tmp_path / "a.png")  # no cloud yet: rightly empty
+    window._placed = 1
+    with pytest.raises(WindowError, match="a.png is empty: the screen .* did not answer; is it there"):
+        window.screenshot(str(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_all_cars_are_within_the_picture_and_fill_it(count):
+    points = np.concatenate([car_cloud(2000).points + place for place in beside(count)])
+    centre, half = framing(points, 1.6)
+    front = np.asarray(FRONT) / np.linalg.norm(FRONT)
+    right = np.cross((0, 0, 1), front) / np.linalg.norm(np.cross((0, 0, 1), front))
+    across = (points - centre) @ right / (1.6 * half)
+    upwards = (points - centre) @ np.cross(front, right) / half
+    assert across.max() == pytest.approx(-across.min()) and upwards.max() == pytest.approx(-upwards.min())
+    assert max(across.max(), upwards.max()) == pytest.approx(1 / 1.2)
+
+
+def test_fewer_and_nearer_points_are_larger():
+    assert point_size(16384, 800) == pytest.approx(8.8, abs=0.1)
+    assert point_size(4096, 400) == pytest.approx(point_size(16384, 800))
+    assert point_size(10, 800) == 12 and point_size(10**6, 100) == 2 and point_size(0, 800) == 12
 
 
 @pytest.mark.parametrize("flags, code, words", [
@@ -202,7 +248,7 @@ def test_mistakes_are_sentences(flags, code, words, capsys):
 def test_the_window_shows_two_servers(tmp_path, capsys):
     pytest.importorskip("open3d", reason="Open3D is not installed: no window is opened")
     if not os.environ.get("DISPLAY"):
-        pytest.skip("there is no screen (DISPLAY): no window is opened; xvfb-run gives one")
+        pytest.skip("there is no screen (DISPLAY): no window is opened; scripts/test --only window opens it under Xvfb")
     import cv2
 
     hub = Hub()
