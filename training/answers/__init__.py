@@ -1,0 +1,1 @@
+"""The project's first questions, answered by measurement: ``python -m training answers`` writes docs/answers.md."""
