@@ -7,10 +7,10 @@ hangs) or ``gone`` (its device file is not there).
 
 from __future__ import annotations
 
-import functools
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from edge.cli import main as carcloud
 from edge.cli import serve as command
@@ -49,6 +49,13 @@ class FileCamera(Source):
         self.clip.close()
 
 
+class Patient(supervisor.SupervisedCamera):
+    """The supervised camera, with a minute's patience."""
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **{**more, "limits": supervisor.LIMITS._replace(stall=60.0)})
+
+
 def camera(control: Path) -> Camera:
     """As ``edge.runtime.sources.find_camera`` gives one."""
 
@@ -61,8 +68,6 @@ def camera(control: Path) -> Camera:
 
 
 if __name__ == "__main__":
-    patient = supervisor.LIMITS._replace(stall=60.0)
-    command.SupervisedCamera = functools.partial(  # type: ignore[assignment, misc]
-        supervisor.SupervisedCamera, limits=patient)
+    command.SupervisedCamera = Patient  # type: ignore[misc]
     command.find_camera = lambda uri: camera(Path(sys.argv[1]))  # type: ignore[assignment]
     sys.exit(carcloud(sys.argv[2:]))
