@@ -13,6 +13,8 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
+from training.datasets.layouts import cell, structs
+
 CARS = "02958343"
 MODELS = ("1a0bc9ab92c915167ae33d942430658c", "2b1", "fff513f407e00e85a9ced22d91ad7027")
 LENGTH, WIDTH, HEIGHT = 0.9, 0.4, 0.3
@@ -52,21 +54,6 @@ def put_picture(path: Path, size: tuple[int, int] = (60, 40), colour: tuple[int,
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGBA" if len(colour) == 4 else "RGB", size, colour).save(path)
     return path
-
-
-def structs(rows: list[dict[str, Any]]) -> np.ndarray:
-    """A MATLAB struct array (1, N) with object fields."""
-    array = np.empty((1, len(rows)), dtype=[(key, object) for key in rows[0]])
-    for index, row in enumerate(rows):
-        array[0, index] = tuple(row.values())
-    return array
-
-
-def cell(items: list[Any]) -> np.ndarray:
-    """A MATLAB cell array (1, N)."""
-    array = np.empty((1, len(items)), object)
-    array[0, :] = items
-    return array
 
 
 def obj_text(axes: np.ndarray) -> str:
