@@ -1,5 +1,6 @@
 """What a set of photos is: each one's place, name, class, box and split; and where a published set comes from."""
 
+import os
 from typing import List, NamedTuple, Optional, Tuple
 
 #: x, y, width, height in pixels; x and y count from 0 at the left and upper border.
@@ -9,7 +10,8 @@ Box = Tuple[float, float, float, float]
 class Photo(NamedTuple):
     """One photo of a set.
 
-    path: absolute. name: its path below the set's root, with ``/``; no two photos of a set share one.
+    path: absolute. name: its path below the set's root, with ``/``; no two photos of a set share one, and each can be
+    written as UTF-8, whatever bytes the file system has.
     group: the class, or in an ordinary tree the folder below the root, or None. box: the car, or None.
     split: train, validation, test, or none where the set does not say.
     """
@@ -63,3 +65,11 @@ def split_name(word: str) -> str:
 def box_from_corners(x1: float, y1: float, x2: float, y2: float) -> Box:
     """Box of MATLAB's inclusive corners, which count from 1."""
     return (x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1)
+
+
+def readable(name: str) -> str:
+    """A file's name as text that can be written as UTF-8: bytes that are none become ``\\xe4``.
+
+    Python stands such bytes, and under an ASCII locale before 3.7 all that is not ASCII, in as lone surrogates.
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from edge.errors import DataError
-from edge.photosets.base import Published
+from edge.photosets.base import Published, readable
 
 #: Folders looked into when the right one is not where the user says.
 MOST_FOLDERS = 200
@@ -57,7 +57,7 @@ class Folder:
 
 def _folded(name: str) -> str:
     """Lower case, accents composed: Macs take them apart."""
-    return unicodedata.normalize("NFC", name).lower()
+    return unicodedata.normalize("NFC", readable(name)).lower()
 
 
 def clean(name: str) -> Tuple[str, ...]:
@@ -69,8 +69,8 @@ def clean(name: str) -> Tuple[str, ...]:
 
 
 def below(path: Path, root: Path) -> str:
-    """Name of a file below a root, with ``/``."""
-    return path.relative_to(root).as_posix()
+    """Name of a file below a root, with ``/``, as text."""
+    return readable(path.relative_to(root).as_posix())
 
 
 def locate(folder: Path, published: Published) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from edge.errors import DataError, SourceError
-from edge.photosets.base import Photo, PhotoSet, Published
+from edge.photosets.base import Photo, PhotoSet, Published, readable
 from edge.photosets.bmw10 import ANNOTATIONS, BMW10, PICTURES, list_bmw10
 from edge.photosets.files import Folder, is_root
 from edge.photosets.stanford import STANFORD, list_stanford
@@ -77,11 +77,11 @@ def _tree_or_child(folder: Path) -> PhotoSet:
         for child in _children(folder):
             if not _marked(child, known):
                 continue
-            if all(photo.name.startswith(child.name + "/") for photo in tree.photos):
+            if all(photo.name.startswith(readable(child.name) + "/") for photo in tree.photos):
                 return _read(folder, child, known)
             notes.append(
                 "%s in it is %s, taken as ordinary folders here: give it alone for its classes, boxes and splits"
-                % (child.name, known.published.name)
+                % (readable(child.name), known.published.name)
             )
     if Folder(folder).find(PICTURES) is not None or folder.name.lower() == PICTURES:
         notes.append(
@@ -98,7 +98,7 @@ def _read(folder: Path, root: Path, known: Known) -> PhotoSet:
     except DataError as error:
         raise DataError("%s; or %s" % (error, HINT))
     if root == folder.parent:
-        below = folder.name + "/"
+        below = readable(folder.name) + "/"
         found = found._replace(
             photos=[photo for photo in found.photos if photo.name.startswith(below)],
             missing=[name for name in found.missing if name.startswith(below)],

@@ -6,7 +6,7 @@ import stat
 from typing import List, Set, Tuple
 
 from edge.errors import SourceError
-from edge.photosets.base import Photo, PhotoSet
+from edge.photosets.base import Photo, PhotoSet, readable
 from edge.suffixes import EXTENSIONS, is_image, natural
 
 #: Left out wherever they lie, besides names that start with a dot: what archivers leave behind.
@@ -31,14 +31,17 @@ def list_tree(root: str) -> PhotoSet:
     walk.run()
     if not walk.names:
         hidden = "".join("; " + note for note in walk.notes) + (
-            "; %s is a link to nothing" % walk.missing[0] if walk.missing else ""
+            "; %s is a link to nothing" % readable(walk.missing[0]) if walk.missing else ""
         )
         raise SourceError("%s holds no photo at any depth; wanted are %s%s" % (root, " ".join(EXTENSIONS), hidden))
-    photos = [
-        Photo(os.path.join(root, *name.split("/")), name, name.rpartition("/")[0] or None)
-        for name in sorted(walk.names, key=natural)
-    ]
-    return PhotoSet("folder", root, photos, sorted(walk.missing, key=natural), walk.notes)
+    photos = [_photo(root, name) for name in sorted(walk.names, key=natural)]
+    missing = [readable(name) for name in sorted(walk.missing, key=natural)]
+    return PhotoSet("folder", root, photos, missing, walk.notes)
+
+
+def _photo(root: str, name: str) -> Photo:
+    shown = readable(name)
+    return Photo(os.path.join(root, *name.split("/")), shown, shown.rpartition("/")[0] or None)
 
 
 def is_output(folder: str) -> bool:
@@ -101,7 +104,7 @@ class _Walk:
         except OSError as error:
             if not name:
                 raise SourceError("folder %s cannot be listed: %s" % (self.root, error.strerror))
-            self.notes.append("folder %s cannot be listed: %s" % (name, error.strerror))
+            self.notes.append("folder %s cannot be listed: %s" % (readable(name), error.strerror))
             return []
         if name and any(entry.name == MODELS_FILE for entry in entries) and is_output(path):
             self._outputs += 1

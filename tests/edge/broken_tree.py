@@ -77,7 +77,7 @@ def _unusual(folder: str) -> Dict[str, Expected]:
         "unusual/grey.jpg": (flat(16, 24, value=77), (77, 77, 77)),
         "unusual/one.png": (flat(1, 1, 3), (9, 9, 9)),
         "unusual/deep.png": (flat(6, 8, 3, value=9 * 257, kind=np.uint16), (9, 9, 9)),
-        u"unusual/Käfer 車 №1.jpg": (flat(16, 24, 3, value=77), (77, 77, 77)),
+        "unusual/Käfer 車 №1.jpg": (flat(16, 24, 3, value=77), (77, 77, 77)),
     }
     expected = {}
     for name, (array, bgr) in arrays.items():

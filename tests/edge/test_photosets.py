@@ -93,6 +93,16 @@ def test_a_folder_that_cannot_be_listed_is_noted(tmp_path: Any, monkeypatch: pyt
         open_photos(str(tmp_path / "closed"), "folder")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes any bytes for a name")
+def test_names_that_are_no_text_can_be_written(tmp_path: Any) -> None:
+    os.makedirs(os.fsencode(str(tmp_path)) + b"/M\xfcnchen")
+    with open(os.fsencode(str(tmp_path)) + b"/M\xfcnchen/K\xe4fer.jpg", "wb"):
+        pass
+    (photo,) = open_photos(str(tmp_path)).photos
+    assert (photo.name, photo.group) == ("M\\xfcnchen/K\\xe4fer.jpg", "M\\xfcnchen")
+    assert os.path.isfile(photo.path)
+
+
 def test_no_photo_at_all_says_what_is_looked_for(tmp_path: Any) -> None:
     put(tmp_path / "deep" / "IMG_1.HEIC")
     put(tmp_path / "deep" / "IMG_2.dng")
