@@ -1,6 +1,5 @@
 """What a set of photos is: each one's place, name, class, box and split; and where a published set comes from."""
 
-import os
 from typing import List, NamedTuple, Optional, Tuple
 
 #: x, y, width, height in pixels; x and y count from 0 at the left and upper border.
@@ -72,4 +71,4 @@ def readable(name: str) -> str:
 
     Python stands such bytes, and under an ASCII locale before 3.7 all that is not ASCII, in as lone surrogates.
     """
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
