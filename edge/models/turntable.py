@@ -79,39 +79,39 @@ def _columns_rows(seen: np.ndarray, scale: float, shape: Sequence[int]) -> Tuple
 
 
 def _shade_ground(image: np.ndarray, points: np.ndarray, rotation: np.ndarray, scale: float) -> None:
-    """A soft shadow where the car stands on the ground."""
+    """A soft shadow where the car stands on the ground, at half the picture's resolution: nobody sees more of it."""
     flat = points.copy()
     flat[:, 2] = points[:, 2].min()
-    column, row = _columns_rows(flat @ rotation.T, scale, image.shape)
-    inside = (column >= 0) & (column < image.shape[1]) & (row >= 0) & (row < image.shape[0])
-    dark = np.zeros(image.shape[:2], np.float32)
+    high, wide = image.shape[0] // 2, image.shape[1] // 2
+    column, row = _columns_rows(flat @ rotation.T, scale / 2, (high, wide))
+    inside = (column >= 0) & (column < wide) & (row >= 0) & (row < high)
+    dark = np.zeros((high, wide), np.float32)
     dark[row[inside], column[inside]] = 1
-    reach = max(3, int(0.03 * scale) | 1)
-    soft = cv2.GaussianBlur(cv2.dilate(dark, np.ones((reach, reach), np.uint8)), (0, 0), 0.025 * scale)
-    image *= (1 - SHADOW * soft)[:, :, None]
+    reach = max(3, int(0.015 * scale) | 1)
+    soft = cv2.GaussianBlur(cv2.dilate(dark, np.ones((reach, reach), np.uint8)), (0, 0), 0.0125 * scale)
+    image *= (1 - SHADOW * cv2.resize(soft, image.shape[1::-1], interpolation=cv2.INTER_LINEAR))[:, :, None]
 
 
 def _splat(image: np.ndarray, seen: np.ndarray, scale: float, radius: float, colours: np.ndarray) -> None:
-    """Discs for points ``seen`` (N, 3) in the camera's frame, the nearest on top."""
+    """Discs for points ``seen`` (N, 3) in the camera's frame, the nearest on top. Points whose disc would leave the
+    picture are left out."""
     high, wide = image.shape[:2]
     column, row = _columns_rows(seen, scale, image.shape)
-    offsets = _offsets(radius)
-    x, y, far = (np.array(values) for values in zip(*offsets))
-    columns, rows = column[:, None] + x, row[:, None] + y
-    # A disc bulges towards the viewer, so that neighbours on one surface meet without flicker.
-    bulge = seen[:, 2, None] + np.float32(0.006) * far.astype(np.float32)
-    inside = (columns >= 0) & (columns < wide) & (rows >= 0) & (rows < high)
-    if not inside.any():
+    reach = int(np.ceil(radius))
+    inside = np.flatnonzero((column >= reach) & (column < wide - reach) & (row >= reach) & (row < high - reach))
+    if not len(inside):
         return
-    source = np.repeat(np.arange(len(seen)), len(offsets))[inside.reshape(-1)]
-    pixel, depth = (rows * wide + columns)[inside], bulge[inside]
-    # Of several values for a pixel the last one stays: the nearest. 16 bits are sorted by their digits.
-    low, reach = float(depth.min()), max(float(np.ptp(depth)), 1e-6)
-    order = np.argsort(((1 - (depth - low) / reach) * np.float32(65535)).astype(np.uint16), kind="stable")
-    image.reshape(-1, 3)[pixel[order]] = colours[source[order]]
-    drawn = np.zeros((high, wide), np.float32)
-    drawn[rows[inside], columns[inside]] = 1
-    _close(image, drawn, int(radius) * 2 + 3)
+    # Farthest first: of several points in a pixel the last one stays. 16 bits are sorted by their digits.
+    depth = seen[inside, 2]
+    low, range_ = float(depth.min()), max(float(np.ptp(depth)), 1e-6)
+    inside = inside[np.argsort(((1 - (depth - low) / range_) * np.float32(65535)).astype(np.uint16), kind="stable")]
+    offsets = np.array([y * wide + x for x, y in _disc(radius)])
+    pixel = (row[inside] * wide + column[inside])[:, None] + offsets
+    owner = np.full(high * wide, -1, np.intp)
+    owner[pixel.reshape(-1)] = np.repeat(inside, len(offsets))
+    drawn = owner >= 0
+    image.reshape(-1, 3)[drawn] = colours[owner[drawn]]
+    _close(image, drawn.reshape(high, wide).astype(np.float32), 2 * reach + 3)
 
 
 def _close(image: np.ndarray, drawn: np.ndarray, width: int) -> None:
@@ -124,8 +124,8 @@ def _close(image: np.ndarray, drawn: np.ndarray, width: int) -> None:
         image[gaps] = cv2.blur(image * drawn[:, :, None], size)[gaps] / np.maximum(share[gaps], 1e-6)[:, None]
 
 
-def _offsets(radius: float) -> List[Tuple[int, int, float]]:
-    """Pixels of a disc: x, y and the square of the distance from its middle, in radii."""
+def _disc(radius: float) -> List[Tuple[int, int]]:
+    """Pixels x, y of a disc around 0, 0."""
     reach, squared = int(np.ceil(radius)), max(radius, 0.8) ** 2
     grid = range(-reach, reach + 1)
-    return [(x, y, (x * x + y * y) / squared) for y in grid for x in grid if x * x + y * y <= squared]
+    return [(x, y) for y in grid for x in grid if x * x + y * y <= squared]
