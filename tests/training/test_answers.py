@@ -12,7 +12,7 @@ import pytest
 
 from edge.errors import DataError
 from training.__main__ import main
-from training.answers import classical, cli, cues, images, photos, plots
+from training.answers import classical, cli, cues, images, learning, photos, plots
 from training.answers.bench import Bench, Experiment, Figures, mean
 from training.meshes.model import CATEGORIES
 from training.render.camera import Camera
@@ -132,7 +132,7 @@ def test_the_page_and_its_numbers_are_written(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (["--only", "luck"], "there is no experiment luck; known are images, cues, photos, classical"),
+    (["--only", "luck"], "there is no experiment luck; known are images, cues, learning, photos, classical"),
     (["--views", "25"], "--views is 25; give 1 to 24"),
 ])
 def test_wrong_flags(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,3 +182,13 @@ def test_the_effect_of_patches_is_told_by_what_lies_beneath_them() -> None:
     effect[glass] = 2.0
     told = cues.by_part(seen(), effect)
     assert told["glass"] == 2.0 and told["paint"] == 0.0 and told["around the car"] == 0.0
+
+
+def test_what_the_comparison_found_is_read_off_its_page(tmp_path: Path) -> None:
+    results = learning.run(Bench("morphable", tmp_path, (), tmp_path))
+    names = [row[0] for row in results["representations"]]
+    assert "`points`" in names and "`mesh`" in names and all(float(row[3]) > 30 for row in results["representations"])
+    text = learning.write(results, tmp_path)
+    assert f"| {results['representations'][0][0]} |" in text and (tmp_path / "learning.png").is_file()
+    with pytest.raises(DataError, match="has no table that begins with 320,000 pictures"):
+        learning.representations("# Another page")

@@ -12,7 +12,7 @@ from typing import Any
 from edge.bundle import DEFAULT
 from edge.errors import DataError, SettingsError
 from edge.ply import atomic_file
-from training.answers import classical, cues, images, photos
+from training.answers import classical, cues, images, learning, photos
 from training.answers.bench import Bench, Experiment
 from training.benchmark.store import fingerprint
 from training.meshes.options import add_mesh_flags
@@ -21,6 +21,7 @@ from training.meshes.options import add_mesh_flags
 EXPERIMENTS = (
     Experiment("images", images.run, images.write),
     Experiment("cues", cues.run, cues.write),
+    Experiment("learning", learning.run, learning.write),
     Experiment("photos", photos.run, photos.write),
     Experiment("classical", classical.run, classical.write),
 )
@@ -106,7 +107,7 @@ def write_page(results: dict[str, dict[str, Any]], bench: Bench, out: Path) -> N
     """answers.md, answers.json and images/answers/*.png."""
     out.mkdir(parents=True, exist_ok=True)
     sections = [e.write(results[e.name], out / "images" / "answers") for e in EXPERIMENTS if e.name in results]
-    count = len(next(iter(results.values())).get("bodies", ())) if results else 0
+    count = max((len(one.get("bodies", ())) for one in results.values()), default=0)
     head = HEAD.format(bodies=count, views=bench.views, bundle=bench.bundle)
     page, numbers = "\n".join([head, *sections]), json.dumps(results, indent=1) + "\n"
     for name, text in (("answers.md", page), ("answers.json", numbers)):
