@@ -72,7 +72,7 @@ From [the comparison](comparison.md) (`python -m training compare`), trained ali
 
 {table}
 
-Networks that learn by the Chamfer distance score best and look worst: where they are unsure they spread their points. The
+Networks that learn by the Chamfer distance score best and look worst: unsure, they spread their points. The
 flagship pays a little of the score for clouds that are surfaces, whose points correspond, so that they can be averaged,
 coloured and meshed.
 
