@@ -1,5 +1,5 @@
 """``python -m training COMMAND``: meshes, shapes, data, clip, train, curve, benchmark, sheet, compare, follow, find,
-masks, silhouette, datasets."""
+masks, silhouette, datasets, answers."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ COMMANDS = (
     "training.wild.cli",
     "training.silhouette.cli",
     "training.datasets.cli",
+    "training.answers.cli",
 )
 
 
