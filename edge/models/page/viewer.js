@@ -21,7 +21,22 @@ void main() {
   if (round > 0.5 && dot(away, away) > 0.25) discard;
   gl_FragColor = vec4(shade, 1.0);
 }`;
+const SCREEN = `
+attribute vec2 corner; varying vec2 at;
+void main() { at = corner * 0.5 + 0.5; gl_Position = vec4(corner, 0.0, 1.0); }`;
+// Both eyes' pictures in one for red and cyan glasses, mixed as light by least squares (Dubois 2001), as the live page does
+// (edge/server/static/stereo.js). With red of one picture and cyan of the other a red car would be seen by one eye alone.
+const MIX = `
+precision mediump float; varying vec2 at; uniform sampler2D left; uniform sampler2D right;
+const mat3 fromLeft = mat3(0.437, -0.062, -0.048, 0.449, -0.062, -0.05, 0.164, -0.024, -0.017);
+const mat3 fromRight = mat3(-0.011, 0.377, -0.026, -0.032, 0.761, -0.093, -0.007, 0.009, 1.234);
+vec3 light(vec3 shown) { return mix(shown / 12.92, pow((shown + 0.055) / 1.055, vec3(2.4)), step(0.04045, shown)); }
+void main() {
+  vec3 mixed = clamp(fromLeft * light(texture2D(left, at).rgb) + fromRight * light(texture2D(right, at).rgb), 0.0, 1.0);
+  gl_FragColor = vec4(mix(mixed * 12.92, 1.055 * pow(mixed, vec3(1.0 / 2.4)) - 0.055, step(0.0031308, mixed)), 1.0);
+}`;
 const START = { azimuth: 35, elevation: 16, distance: 2.5 };
+const FINE = 2.5e6; // pixels of a picture up to which each eye's is drawn twice as large
 const EYES = 1 / 30; // distance between the eyes, in distances to the car
 
 class Viewer {
@@ -31,15 +46,20 @@ class Viewer {
     if (!gl) throw new Error("no WebGL");
     this.canvas = canvas; this.gl = gl;
     this.pose = { ...START }; this.start = START; this.mode = "off"; this.asPoints = false; this.turning = false; this.model = null;
-    this.program = this.build();
+    this.program = this.build(VERTEX, FRAGMENT);
+    this.mixer = this.build(SCREEN, MIX);
+    this.corners = gl.createBuffer();
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.corners);
+    gl.bufferData(gl.ARRAY_BUFFER, new Float32Array([-1, -1, 3, -1, -1, 3]), gl.STATIC_DRAW);
+    this.eyes = [0, 1].map(() => ({ colour: gl.createTexture(), depth: gl.createRenderbuffer(), target: gl.createFramebuffer(), size: "" }));
     this.buffers = { position: gl.createBuffer(), normal: gl.createBuffer(), colour: gl.createBuffer(), faces: gl.createBuffer() };
     this.listen();
     new ResizeObserver(() => this.ask()).observe(canvas);
   }
 
-  build() {
+  build(vertex, fragment) {
     const gl = this.gl, program = gl.createProgram();
-    for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+    for (const [kind, text] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]]) {
       const shader = gl.createShader(kind);
       gl.shaderSource(shader, text); gl.compileShader(shader);
       if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) throw new Error(gl.getShaderInfoLog(shader));
@@ -79,20 +99,59 @@ class Viewer {
     if (this.turning) { this.pose.azimuth += Math.min(now - (this.last || now), 50) * 0.03; this.ask(); }
     this.last = now;
     gl.viewport(0, 0, width, height);
-    gl.colorMask(true, true, true, true);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     if (!this.model || !width || !height) return;
     gl.enable(gl.DEPTH_TEST);
-    if (this.mode === "anaglyph") {
-      gl.colorMask(true, false, false, true); this.eye(-1, [0, 0, width, height]);
-      gl.clear(gl.DEPTH_BUFFER_BIT);
-      gl.colorMask(false, true, true, true); this.eye(1, [0, 0, width, height]);
-    } else if (this.mode === "sides") {
+    if (this.mode === "anaglyph") this.glasses(width, height, ratio < 2 && width * height < FINE ? 2 : 1);
+    else if (this.mode === "sides") {
       const half = width >> 1;
       this.eye(-1, [0, 0, half, height]); this.eye(1, [half, 0, half, height]);
     } else this.eye(0, [0, 0, width, height]);
-    gl.colorMask(true, true, true, true);
+  }
+
+  /** Both eyes in one picture. Each is drawn `finer` times as large: off the screen nothing else smooths the edges. */
+  glasses(width, height, finer) {
+    const gl = this.gl, size = [width * finer, height * finer];
+    const back = getComputedStyle(this.canvas.parentElement).backgroundColor.match(/[\d.]+/g).slice(0, 3).map((part) => part / 255);
+    this.eyes.forEach((eye, index) => {
+      this.fit(eye, size);
+      gl.bindFramebuffer(gl.FRAMEBUFFER, eye.target);
+      gl.clearColor(...back, 1);
+      gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+      this.eye(2 * index - 1, [0, 0, ...size]);
+    });
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+    gl.viewport(0, 0, width, height);
+    gl.disable(gl.DEPTH_TEST);
+    gl.useProgram(this.mixer);
+    ["left", "right"].forEach((name, unit) => {
+      gl.activeTexture(gl.TEXTURE0 + unit);
+      gl.bindTexture(gl.TEXTURE_2D, this.eyes[unit].colour);
+      gl.uniform1i(gl.getUniformLocation(this.mixer, name), unit);
+    });
+    const at = gl.getAttribLocation(this.mixer, "corner");
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.corners);
+    gl.enableVertexAttribArray(at);
+    gl.vertexAttribPointer(at, 2, gl.FLOAT, false, 0, 0);
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  /** Make room for what one eye sees. */
+  fit(eye, [width, height]) {
+    const gl = this.gl;
+    if (eye.size === `${width} ${height}`) return;
+    eye.size = `${width} ${height}`;
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_2D, eye.colour);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, width, height, 0, gl.RGBA, gl.UNSIGNED_BYTE, null);
+    for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, gl.LINEAR);
+    for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, gl.CLAMP_TO_EDGE);
+    gl.bindRenderbuffer(gl.RENDERBUFFER, eye.depth);
+    gl.renderbufferStorage(gl.RENDERBUFFER, gl.DEPTH_COMPONENT16, width, height);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, eye.target);
+    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, eye.colour, 0);
+    gl.framebufferRenderbuffer(gl.FRAMEBUFFER, gl.DEPTH_ATTACHMENT, gl.RENDERBUFFER, eye.depth);
   }
 
   eye(side, [x, y, width, height]) {

@@ -32,8 +32,18 @@ async function copy(text) {
   return copied;
 }
 
-/** Give an element the whole screen, or take it back. */
+/** Give an element the whole screen, or where the browser has none for it (iPhone) the whole window; or take it back. */
 export function toggleFullScreen(element) {
+  if (!document.fullscreenEnabled) {
+    element.classList.toggle("whole");
+    element.dispatchEvent(new Event("fullscreenchange", { bubbles: true }));
+    return;
+  }
   const change = document.fullscreenElement ? document.exitFullscreen() : element.requestFullscreen();
   change.catch((refused) => console.warn(`full screen: ${refused.message}`)); // the browser's or its user's choice
+}
+
+/** Whether it has the whole screen or window. */
+export function isFull(element) {
+  return document.fullscreenElement === element || element.classList.contains("whole");
 }

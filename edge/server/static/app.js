@@ -1,24 +1,28 @@
 // The viewer: puts stream, picture and page together.
 
-import { copyAddress, download, toggleFullScreen } from "./actions.js";
+import { copyAddress, download, isFull, toggleFullScreen } from "./actions.js";
 import { startCamera } from "./camera.js";
 import { HEIGHT, MODES, availableModes } from "./colours.js";
 import { attachKeys, attachPointer } from "./controls.js";
 import { NoWebGL, Renderer } from "./gl.js";
 import { Orbit } from "./orbit.js";
-import { buildModes, byId, setText, showCameraWord, showFigures, showModes, showState, showStatus, showTriad } from "./panel.js";
+import { buildChips, byId, setText, showCameraWord, showFigures, showModes, showState, showStatus, showStereo, showTriad } from "./panel.js";
 import { encodePly } from "./ply.js";
 import { Puller } from "./pull.js";
 import { Bounds } from "./scene.js";
 import { Rate, asSentence, describe, isFresh } from "./state.js";
+import { STEREO, aspectOf, stereoOf } from "./stereo.js";
 import { authHeaders, keepToken, takeToken } from "./token.js";
 import { decode } from "./wire.js";
 
 const SPIN = 0.00022;
 const STATUS_EVERY = 1000;
 const THEME_KEY = "carcloud-theme";
+const STEREO_KEY = "carcloud-stereo";
 /** Milliseconds for which a note stands where the state has its sentence. */
 const NOTE_FOR = 8000;
+/** Milliseconds for which the buttons stay over a picture for a phone viewer. */
+const BUTTONS_FOR = 3000;
 
 const orbit = new Orbit();
 const bounds = new Bounds();
@@ -26,7 +30,7 @@ const rate = new Rate();
 const stillness = matchMedia("(prefers-reduced-motion: reduce)");
 const light = matchMedia("(prefers-color-scheme: light)");
 const page = {
-  theme: "dark", mode: HEIGHT, chosen: false, size: 1, ground: true, spin: !stillness.matches, frozen: false,
+  theme: "dark", mode: HEIGHT, chosen: false, stereo: "flat", size: 1, ground: true, spin: !stillness.matches, frozen: false,
   packet: null, frameAt: null, ageMs: null, skipped: 0, trouble: null, tried: false, server: null,
   note: "", noteIsEvent: false, noteUntil: 0, dirty: true, lastDraw: 0,
 };
@@ -190,6 +194,31 @@ function toggleTheme() {
   sessionStorage.setItem(THEME_KEY, page.theme);
 }
 
+function setStereo(id) {
+  page.stereo = stereoOf(id).id;
+  page.dirty = true;
+  showStereo(stereoOf(id));
+  showButtons(true);
+}
+
+function chooseStereo(id) {
+  setStereo(id);
+  sessionStorage.setItem(STEREO_KEY, page.stereo);
+}
+
+function nextStereo() {
+  if (renderer) chooseStereo(STEREO[(STEREO.findIndex(({ id }) => id === page.stereo) + 1) % STEREO.length].id);
+}
+
+let buttonsUntil = null;
+
+/** Over a whole screen for a phone viewer (see style.css) the buttons show for a while, or not. */
+function showButtons(shown) {
+  clearTimeout(buttonsUntil);
+  byId("stage").classList.toggle("bare", !shown);
+  if (shown) buttonsUntil = setTimeout(showButtons, BUTTONS_FOR, false);
+}
+
 function setSize(size) {
   page.size = Math.min(2.5, Math.max(0.4, size));
   page.dirty = true;
@@ -238,7 +267,14 @@ function savePicture() {
 }
 
 function fullScreen() {
-  if (document.fullscreenEnabled && renderer) toggleFullScreen(byId("stage"));
+  if (renderer) toggleFullScreen(byId("stage"));
+}
+
+function screenChanged() {
+  const full = isFull(byId("stage"));
+  byId("stage").classList.toggle("full", full);
+  byId("full").setAttribute("aria-pressed", String(full));
+  showButtons(true);
 }
 
 function touched() {
@@ -258,8 +294,9 @@ function draw(now) {
   }
   if (!renderer || !page.dirty) return;
   page.dirty = false;
-  orbit.setAspect(byId("cloud").clientWidth / Math.max(1, byId("cloud").clientHeight));
-  renderer.draw(orbit, { theme: page.theme, mode: page.mode.shader, size: page.size, ground: page.ground, bounds: bounds.now });
+  orbit.setAspect(aspectOf(page.stereo, byId("cloud").clientWidth, byId("cloud").clientHeight));
+  const { theme, mode, size, ground, stereo } = page;
+  renderer.draw(orbit, { theme, mode: mode.shader, size, ground, bounds: bounds.now, stereo });
   showTriad(orbit);
 }
 
@@ -280,7 +317,7 @@ function startPicture() {
     page.dirty = true;
   });
   new ResizeObserver(() => { page.dirty = true; }).observe(canvas);
-  attachPointer(canvas, orbit, touched);
+  attachPointer(canvas, orbit, touched, () => showButtons(byId("stage").classList.contains("bare")));
 }
 
 // ---- start ----
@@ -294,10 +331,7 @@ function wire() {
   click("save-picture", savePicture);
   click("link", async () => note(await copyAddress()));
   click("full", fullScreen);
-  byId("full").hidden = !document.fullscreenEnabled;
-  document.addEventListener("fullscreenchange", () => {
-    byId("full").setAttribute("aria-pressed", String(document.fullscreenElement !== null));
-  });
+  document.addEventListener("fullscreenchange", screenChanged);
   click("theme", toggleTheme);
   byId("size").addEventListener("input", (event) => setSize(Number(event.target.value)));
   byId("ground").addEventListener("change", (event) => setGround(event.target.checked));
@@ -310,7 +344,7 @@ function wire() {
   });
   attachKeys({
     r: resetView, a: () => setSpin(!page.spin), f: toggleFreeze, s: savePly, p: savePicture, x: fullScreen, c: nextMode,
-    t: toggleTheme, g: () => setGround(!page.ground), o: toggleOver, "[": () => setSize(page.size - 0.1), "]": () => setSize(page.size + 0.1),
+    e: nextStereo, t: toggleTheme, g: () => setGround(!page.ground), o: toggleOver, "[": () => setSize(page.size - 0.1), "]": () => setSize(page.size + 0.1),
   }, orbit, touched);
   light.addEventListener("change", () => {
     if (!sessionStorage.getItem(THEME_KEY)) setTheme(light.matches ? "light" : "dark");
@@ -327,10 +361,12 @@ clouds = new Puller("/api/v1/cloud", {
   headers: authHeaders, onFrame: onCloud, onTrouble,
   onAnswer() { if (page.trouble?.kind !== "error") page.trouble = null; },
 });
-buildModes(chooseMode);
+buildChips("modes", MODES, chooseMode);
+buildChips("stereo", STEREO, chooseStereo);
 setTheme(sessionStorage.getItem(THEME_KEY) ?? (light.matches ? "light" : "dark"));
 setSpin(page.spin);
 startPicture();
+setStereo(sessionStorage.getItem(STEREO_KEY));
 wire();
 startStream();
 pollStatus();

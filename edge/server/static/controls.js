@@ -2,10 +2,16 @@
 
 const TURN = 0.0068;
 const KEY_TURN = 0.09;
+/** Pixels that a finger may slip while it taps. */
+const TAP = 8;
 
-/** Wire a canvas to an orbit. `touched` is called on every movement by hand, so that the page stops turning by itself. */
-export function attachPointer(canvas, orbit, touched) {
+/**
+ * Wire a canvas to an orbit. `touched` is called on every movement by hand, so that the page stops turning by itself;
+ * `tapped` on a click or the tap of a finger that moved nothing.
+ */
+export function attachPointer(canvas, orbit, touched, tapped) {
   const pointers = new Map();
+  let down = null;
   const height = () => canvas.clientHeight || 1;
 
   const turnOrMove = (event, dx, dy) => {
@@ -25,7 +31,11 @@ export function attachPointer(canvas, orbit, touched) {
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    down = pointers.size === 1 ? { x: event.clientX, y: event.clientY } : null;
     touched();
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    if (down && Math.hypot(event.clientX - down.x, event.clientY - down.y) < TAP) tapped();
   });
   canvas.addEventListener("pointermove", (event) => {
     const before = pointers.get(event.pointerId);

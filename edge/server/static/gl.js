@@ -3,6 +3,7 @@
 import { markFloats, plainColour, rampFloats } from "./colours.js";
 import { FIELD_OF_VIEW } from "./orbit.js";
 import * as shaders from "./shaders.js";
+import { FROM_LEFT, FROM_RIGHT, eyeCamera, eyesOf } from "./stereo.js";
 import { HEADER_BYTES } from "./wire.js";
 
 const ATTRIBUTES = ["x", "y", "z", "r", "g", "b", "confidence", "mark"];
@@ -12,6 +13,9 @@ const GROUNDS = {
   dark: { top: [0.078, 0.094, 0.118], bottom: [0.118, 0.137, 0.165], ink: [0.66, 0.74, 0.82], opacity: 0.22, shadow: 0.55 },
   light: { top: [0.965, 0.973, 0.98], bottom: [0.878, 0.898, 0.918], ink: [0.2, 0.27, 0.35], opacity: 0.24, shadow: 0.26 },
 };
+
+/** Of the line between the halves, which lies on black. */
+const LINE = [0.35, 0.4, 0.46];
 
 /** WebGL 2 is missing or refused; the page goes on without the picture. */
 export class NoWebGL extends Error {}
@@ -32,6 +36,7 @@ export class Renderer {
     this.points = program(gl, shaders.POINTS_VERTEX, shaders.POINTS_FRAGMENT);
     this.screen = program(gl, shaders.SCREEN_VERTEX, shaders.SCREEN_FRAGMENT);
     this.ground = program(gl, shaders.GROUND_VERTEX, shaders.GROUND_FRAGMENT);
+    this.mixer = program(gl, shaders.SCREEN_VERTEX, shaders.MIX_FRAGMENT);
     this.buffer = gl.createBuffer();
     this.layout = gl.createVertexArray();
     this.nothing = gl.createVertexArray();
@@ -39,7 +44,9 @@ export class Renderer {
     this.depths = gl.createTexture();
     this.target = gl.createFramebuffer();
     this.largest = gl.getParameter(gl.ALIASED_POINT_SIZE_RANGE)[1];
+    this.seen = null; // what both eyes see, only for glasses
     this.size = [0, 0];
+    this.inner = [0, 0];
     if (this.packet) this.setPacket(this.packet);
   }
 
@@ -63,53 +70,90 @@ export class Renderer {
     gl.bindVertexArray(null);
   }
 
-  /** Match the canvas to its size on the page; true if it changed. */
+  /** Match the canvas to its size on the page. */
   resize() {
     const ratio = Math.min(MAX_RATIO, globalThis.devicePixelRatio || 1);
     const width = Math.max(1, Math.round(this.canvas.clientWidth * ratio));
     const height = Math.max(1, Math.round(this.canvas.clientHeight * ratio));
     this.ratio = ratio;
-    if (width === this.size[0] && height === this.size[1]) return false;
+    if (width === this.size[0] && height === this.size[1]) return;
     this.canvas.width = width;
     this.canvas.height = height;
     this.size = [width, height];
-    this.allocate();
-    return true;
   }
 
-  allocate() {
+  /** Match what is drawn into to what one eye sees, and to how many there are. */
+  allocate(width, height, glasses) {
     const gl = this.gl;
-    const [width, height] = this.size;
-    const texture = (handle, internal, format, type) => {
-      gl.bindTexture(gl.TEXTURE_2D, handle);
-      gl.texImage2D(gl.TEXTURE_2D, 0, internal, width, height, 0, format, type, null);
-      for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, gl.NEAREST);
-      for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, gl.CLAMP_TO_EDGE);
-    };
-    texture(this.colours, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE);
-    texture(this.depths, gl.DEPTH_COMPONENT24, gl.DEPTH_COMPONENT, gl.UNSIGNED_INT);
-    gl.bindFramebuffer(gl.FRAMEBUFFER, this.target);
-    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, this.colours, 0);
-    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.DEPTH_ATTACHMENT, gl.TEXTURE_2D, this.depths, 0);
+    if (width !== this.inner[0] || height !== this.inner[1]) {
+      this.inner = [width, height];
+      this.forget();
+      shape(gl, this.colours, gl.RGBA8, this.inner);
+      shape(gl, this.depths, gl.DEPTH_COMPONENT24, this.inner);
+      attach(gl, this.target, this.colours, this.depths);
+    }
+    if (!glasses) this.forget();
+    else if (!this.seen) {
+      const depth = gl.createTexture();
+      shape(gl, depth, gl.DEPTH_COMPONENT24, this.inner);
+      this.seen = [-1, 1].map(() => {
+        const view = { colour: gl.createTexture(), depth, target: gl.createFramebuffer() };
+        shape(gl, view.colour, gl.RGBA8, this.inner);
+        attach(gl, view.target, view.colour, depth);
+        return view;
+      });
+    }
+  }
+
+  /** Give back the memory that only glasses need. */
+  forget() {
+    for (const view of this.seen ?? []) {
+      this.gl.deleteFramebuffer(view.target);
+      this.gl.deleteTexture(view.colour);
+      this.gl.deleteTexture(view.depth);
+    }
+    this.seen = null;
   }
 
   /**
    * Draw one picture. orbit: the camera. look: {theme, mode (shader number), size (times the natural point size),
-   * ground: whether to draw it, bounds: from scene.js}.
+   * ground: whether to draw it, bounds: from scene.js, stereo: an id from stereo.js}.
    */
   draw(orbit, look) {
     this.resize();
-    const aspect = this.size[0] / this.size[1];
-    const camera = { view: orbit.viewMatrix(), projection: orbit.projection(aspect), distance: orbit.distance };
-    this.drawPoints(camera, look);
-    this.drawScreen(camera, look);
-    if (look.ground) this.drawGround(camera, look);
+    const eyes = eyesOf(look.stereo, ...this.size, this.ratio);
+    const glasses = look.stereo === "glasses";
+    const [, , width, height] = eyes[0].box;
+    this.allocate(width, height, glasses);
+    if (look.stereo === "sides") this.drawGap();
+    eyes.forEach(({ side, box }, index) => {
+      const camera = { ...eyeCamera(orbit, side, width / height), box, target: glasses ? this.seen[index].target : null };
+      this.drawPoints(camera, look);
+      this.drawScreen(camera, look);
+      if (look.ground) this.drawGround(camera, look);
+    });
+    if (glasses) this.mix();
+  }
+
+  /** What lies between the halves: dark, with a thin line. */
+  drawGap() {
+    const { gl } = this;
+    const [width, height] = this.size;
+    const line = Math.max(1, Math.round(this.ratio));
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+    gl.clearColor(0, 0, 0, 1);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    gl.enable(gl.SCISSOR_TEST);
+    gl.scissor(Math.floor((width - line) / 2), 0, line, height);
+    gl.clearColor(...LINE, 1);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    gl.disable(gl.SCISSOR_TEST);
   }
 
   drawPoints(camera, look) {
     const { gl, packet } = this;
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.target);
-    gl.viewport(0, 0, ...this.size);
+    gl.viewport(0, 0, ...this.inner);
     gl.enable(gl.DEPTH_TEST);
     gl.depthFunc(gl.LESS);
     gl.depthMask(true);
@@ -141,20 +185,18 @@ export class Renderer {
     const { gl } = this;
     const { handle, at } = this.screen;
     const ground = GROUNDS[look.theme];
-    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
-    gl.viewport(0, 0, ...this.size);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, camera.target);
+    gl.viewport(...camera.box);
     gl.depthFunc(gl.ALWAYS);
     gl.useProgram(handle);
-    [this.colours, this.depths].forEach((texture, unit) => {
-      gl.activeTexture(gl.TEXTURE0 + unit);
-      gl.bindTexture(gl.TEXTURE_2D, texture);
-    });
+    this.read(this.colours, this.depths);
     gl.uniform1i(at("colours"), 0);
     gl.uniform1i(at("depths"), 1);
     gl.uniformMatrix4fv(at("projection"), false, camera.projection);
     gl.uniform3fv(at("top"), ground.top);
     gl.uniform3fv(at("bottom"), ground.bottom);
-    gl.uniform2f(at("size"), ...this.size);
+    gl.uniform2f(at("size"), ...this.inner);
+    gl.uniform2f(at("origin"), camera.box[0], camera.box[1]);
     gl.uniform1f(at("ring"), 1.4 * this.ratio);
     gl.uniform1f(at("strength"), 34);
     gl.bindVertexArray(this.nothing);
@@ -182,7 +224,50 @@ export class Renderer {
     gl.bindVertexArray(this.nothing);
     gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
     gl.bindVertexArray(null);
+    gl.disable(gl.BLEND);
   }
+
+  /** Both eyes' pictures to the screen, for red and cyan glasses. */
+  mix() {
+    const { gl } = this;
+    const { handle, at } = this.mixer;
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+    gl.viewport(0, 0, ...this.size);
+    gl.disable(gl.DEPTH_TEST);
+    gl.useProgram(handle);
+    this.read(...this.seen.map(({ colour }) => colour));
+    gl.uniform1i(at("left"), 0);
+    gl.uniform1i(at("right"), 1);
+    gl.uniformMatrix3fv(at("fromLeft"), false, FROM_LEFT);
+    gl.uniformMatrix3fv(at("fromRight"), false, FROM_RIGHT);
+    gl.bindVertexArray(this.nothing);
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+    gl.bindVertexArray(null);
+  }
+
+  /** Give textures to the samplers 0, 1, ... */
+  read(...textures) {
+    const { gl } = this;
+    textures.forEach((texture, unit) => {
+      gl.activeTexture(gl.TEXTURE0 + unit);
+      gl.bindTexture(gl.TEXTURE_2D, texture);
+    });
+  }
+}
+
+/** Make a texture of colours or depths as large as this, read pixel by pixel. */
+function shape(gl, handle, internal, [width, height]) {
+  const [format, type] = internal === gl.RGBA8 ? [gl.RGBA, gl.UNSIGNED_BYTE] : [gl.DEPTH_COMPONENT, gl.UNSIGNED_INT];
+  gl.bindTexture(gl.TEXTURE_2D, handle);
+  gl.texImage2D(gl.TEXTURE_2D, 0, internal, width, height, 0, format, type, null);
+  for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, gl.NEAREST);
+  for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, gl.CLAMP_TO_EDGE);
+}
+
+function attach(gl, target, colours, depths) {
+  gl.bindFramebuffer(gl.FRAMEBUFFER, target);
+  gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, colours, 0);
+  gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.DEPTH_ATTACHMENT, gl.TEXTURE_2D, depths, 0);
 }
 
 /** Compile and link; `at(name)` gives a uniform's location, looked up once. */

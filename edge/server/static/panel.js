@@ -1,6 +1,6 @@
 // The page around the picture: words, numbers, chips, bars. Only text and CSSOM styles, never HTML from the server.
 
-import { MODES, markColours, rampGradient } from "./colours.js";
+import { markColours, rampGradient } from "./colours.js";
 import { QUALITY, asSentence, carWords, duration, machineWords, newEvents, sourceWords } from "./state.js";
 
 export const byId = (id) => document.getElementById(id);
@@ -116,14 +116,14 @@ function bar(name) {
   return row;
 }
 
-/** The colour chips: one radio group, arrow keys move in it. `choose(id)` is called with the chosen mode. */
-export function buildModes(choose) {
-  const group = byId("modes");
-  for (const mode of MODES) {
-    const chip = Object.assign(document.createElement("button"), { type: "button", textContent: mode.label });
+/** Chips to choose from: one radio group, arrow keys move in it. `choose(id)` is called with the chosen one. */
+export function buildChips(id, choices, choose) {
+  const group = byId(id);
+  for (const { id: mode, label } of choices) {
+    const chip = Object.assign(document.createElement("button"), { type: "button", textContent: label });
     chip.setAttribute("role", "radio");
-    chip.dataset.mode = mode.id;
-    chip.addEventListener("click", () => choose(mode.id));
+    chip.dataset.mode = mode;
+    chip.addEventListener("click", () => choose(mode));
     group.append(chip);
   }
   group.addEventListener("keydown", (event) => {
@@ -136,14 +136,26 @@ export function buildModes(choose) {
   });
 }
 
-/** Mark the chosen chip, disable what this packet cannot show, and set the legend. */
-export function showModes(chosen, available, theme) {
-  for (const chip of byId("modes").children) {
-    const checked = chip.dataset.mode === chosen.id;
+function checkChip(group, id) {
+  for (const chip of byId(group).children) {
+    const checked = chip.dataset.mode === id;
     chip.setAttribute("aria-checked", String(checked));
     chip.tabIndex = checked ? 0 : -1;
-    chip.disabled = !available.some((mode) => mode.id === chip.dataset.mode);
   }
+}
+
+/** Mark whether one eye or two look, and say what that takes. */
+export function showStereo({ id, words }) {
+  checkChip("stereo", id);
+  byId("stage").dataset.stereo = id;
+  byId("stereo-words").hidden = !words;
+  setText("stereo-words", words);
+}
+
+/** Mark the chosen chip, disable what this packet cannot show, and set the legend. */
+export function showModes(chosen, available, theme) {
+  checkChip("modes", chosen.id);
+  for (const chip of byId("modes").children) chip.disabled = !available.some((mode) => mode.id === chip.dataset.mode);
   byId("legend").hidden = !chosen.low;
   setText("legend-low", chosen.low ?? "");
   setText("legend-high", chosen.high ?? "");

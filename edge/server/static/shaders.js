@@ -1,4 +1,5 @@
 // GLSL of the renderer. Three passes: points to colour and depth; both to the screen with eye-dome lighting; the ground.
+// For red and cyan glasses these are done for each eye, and a fourth mixes both.
 
 export const POINTS_VERTEX = `#version 300 es
 precision highp float;
@@ -79,7 +80,7 @@ uniform sampler2D colours;
 uniform highp sampler2D depths;
 uniform mat4 projection;
 uniform vec3 top, bottom;
-uniform vec2 size;
+uniform vec2 size, origin;
 uniform float ring, strength;
 out vec4 result;
 
@@ -99,7 +100,7 @@ float closer(vec2 at, float own, float radius) {
 }
 
 void main() {
-  vec2 at = gl_FragCoord.xy / size;
+  vec2 at = (gl_FragCoord.xy - origin) / size;
   vec3 ground = mix(bottom, top, smoothstep(0.0, 1.0, at.y));
   float raw = texture(depths, at).r;
   gl_FragDepth = raw;
@@ -145,4 +146,26 @@ void main() {
   float dark = shadow * exp(-2.2 * pow(dot(from, from), 1.4));
   float alpha = line + dark * (1.0 - line);
   result = vec4(mix(vec3(0.0), ink, line / max(alpha, 1e-4)), alpha);
+}`;
+
+// Both eyes' pictures in one, mixed as light (edge/server/static/stereo.js).
+export const MIX_FRAGMENT = `#version 300 es
+precision highp float;
+uniform sampler2D left, right;
+uniform mat3 fromLeft, fromRight;
+out vec4 result;
+
+vec3 light(vec3 shown) {
+  return mix(shown / 12.92, pow((shown + 0.055) / 1.055, vec3(2.4)), step(0.04045, shown));
+}
+
+vec3 shown(vec3 light) {
+  light = clamp(light, 0.0, 1.0);
+  return mix(light * 12.92, 1.055 * pow(light, vec3(1.0 / 2.4)) - 0.055, step(0.0031308, light));
+}
+
+void main() {
+  ivec2 at = ivec2(gl_FragCoord.xy);
+  vec3 mixed = fromLeft * light(texelFetch(left, at, 0).rgb) + fromRight * light(texelFetch(right, at, 0).rgb);
+  result = vec4(shown(mixed), 1.0);
 }`;
