@@ -21,6 +21,9 @@ from edge.runtime.memory import corresponds
 RECORD, FORMAT = "models.json", "carcloud-models"
 PHOTOS, GROUPS, TEMPLATE, PAGE = "photos", "groups", "template.npz", "index.html"
 
+#: A group's model is made of so many photos at most, the surest: more would take memory and change nothing.
+MOST_PHOTOS = 400
+
 Record = Dict[str, Any]
 
 
@@ -125,7 +128,11 @@ def make_group(
     order: Order,
 ) -> Record:
     """Make and write the model of a group, or read it, if it is there of the same photos. photos: record and stem of
-    each photo that gave a model."""
+    each photo that gave a model; of more than MOST_PHOTOS the surest are taken."""
+    total = len(photos)
+    if total > MOST_PHOTOS:
+        surest = sorted(range(total), key=lambda row: -(photos[row][0].get("confidence") or 0.0))[:MOST_PHOTOS]
+        photos = [photos[row] for row in sorted(surest)]
     text = json.dumps([same_car, order.mesh, order.strip, [record["key"] for record, _ in photos]])
     key = hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
     kept = read_record(stem, key)
@@ -135,7 +142,8 @@ def make_group(
     body = _commonest([record.get("body_class") for record, _ in photos])
     record: Record = {
         "key": key, "kind": "group", "group": name, "status": "ok", "points": len(mean.cloud.points),
-        "photos": [one["photo"] for one, _ in photos], "odd": [photos[row][0]["photo"] for row in mean.odd],
+        "photos_total": total, "photos": [one["photo"] for one, _ in photos],
+        "odd": [photos[row][0]["photo"] for row in mean.odd],
         "directions": mean.directions, "confidence": confidence_of(mean.cloud),
         "size_m": size_of(mean.cloud, mean.metres), "body_class": body,
         "colours_from": None if mean.colours is None else photos[mean.colours][0]["photo"],

@@ -224,3 +224,12 @@ def test_the_record_of_a_broken_off_run_is_gone_on_with(photos: str, tmp_path: A
     build.open_output(out, photos)
     bundle = load_bundle(POSED_BUNDLE)
     assert build.template_key(bundle).startswith("1 ")
+
+
+def test_of_very_many_photos_the_surest_make_the_group(photos: str, tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(build, "MOST_PHOTOS", 1)
+    assert models(photos, "--out", str(tmp_path / "m"), "--no-mesh", "--no-find") == 1
+    saloon = record(tmp_path / "m")["groups"][1]
+    two = {one["photo"]: one["confidence"] for one in record(tmp_path / "m")["photos"] if one["group"] == "saloon"
+           and one["status"] == "ok"}
+    assert saloon["photos_total"] == 2 and saloon["photos"] == [max(two, key=lambda name: two[name])]
