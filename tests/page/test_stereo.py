@@ -114,9 +114,10 @@ def test_on_a_lying_phone_the_buttons_leave_and_a_tap_brings_them_back(red_car: 
     }""")
     page.tap("#stereo [data-mode=sides]")
     page.tap("#full")
-    wait_for(page, "document.fullscreenElement?.id === 'stage'")
-    assert page.evaluate("document.getElementById('cloud').clientWidth") == 844
-    wait_for(page, f"!{BARE} && {OPACITY} === 1")
+    wait_for(page, "document.getElementById('stage').classList.contains('full')")
+    assert page.evaluate("document.fullscreenElement.id") == "stage"
+    wait_for(page, "document.getElementById('cloud').clientWidth === 844")
+    assert not page.evaluate(BARE) and page.evaluate(OPACITY) == 1
     page.evaluate("window.leave()")
     wait_for(page, f"{BARE} && {OPACITY} === 0")
     page.touchscreen.tap(200, 120)
