@@ -1,5 +1,5 @@
 """``python -m training COMMAND``: meshes, shapes, data, clip, train, curve, benchmark, sheet, compare, follow, find,
-masks, silhouette, unlabelled, unlabelled-trial, datasets, answers."""
+masks, silhouette, unlabelled, unlabelled-trial, classify, datasets, answers."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ COMMANDS = (
     "training.silhouette.cli",
     "training.unlabelled.cli",
     "training.datasets.cli",
+    "training.classify.cli",
     "training.answers.cli",
 )
 
