@@ -93,7 +93,7 @@ def make_plan(
 
 def template_key(bundle: Bundle) -> str:
     """What a template depends on: the golden outputs, and how it is made."""
-    return "1 %s" % bundle.manifest["files"]["golden.npz"]["sha256"]
+    return "2 %s" % bundle.manifest["files"]["golden.npz"]["sha256"]
 
 
 def open_template(folder: str, bundle: Bundle) -> Template:

@@ -1,7 +1,7 @@
 """The gallery: one HTML file with every model in it, which turns them in a browser and needs no server and no network.
 
-A page from disk may not fetch other files, so models are inside it: of each the coarse surface (6,000 triangles, whose
-corners all models share), 27 kB, and two small pictures.
+A page from disk may not fetch other files, so models are inside it: of each the coarse surface (10,000 triangles, whose
+corners all models share), 45 kB, and two small pictures.
 """
 
 import base64

@@ -17,7 +17,7 @@ from edge.errors import MeshError
 from edge.geometry import Cloud
 
 #: Triangles of the surfaces on disk and in the gallery.
-FINE, COARSE = 20000, 6000
+FINE, COARSE = 20000, 10000
 #: Points that a vertex goes along with.
 NEIGHBOURS = 6
 

@@ -28,7 +28,7 @@ def template(ball: np.ndarray) -> Any:
 
 
 def test_its_surfaces_are_closed_and_of_the_wanted_size(template: Any) -> None:
-    for surface, triangles in ((template.fine, 20000), (template.coarse, 6000)):
+    for surface, triangles in ((template.fine, 20000), (template.coarse, 10000)):
         assert is_closed(surface.triangles) and len(surface.triangles) <= triangles
         assert np.allclose(surface.weight.sum(1), 1, atol=1e-5)
     assert len(template.coarse.vertices) < 65536  # the gallery's indices have 16 bits
