@@ -4,6 +4,7 @@ import test from "node:test";
 
 import { Orbit } from "../../edge/server/static/orbit.js";
 import { EYES, FROM_LEFT, FROM_RIGHT, STEREO, aspectOf, eyeCamera, eyesOf, stereoOf } from "../../edge/server/static/stereo.js";
+import { Tilt, lookOf, shortest } from "../../edge/server/static/tilt.js";
 
 const near = (a, b, words) => assert.ok(Math.abs(a - b) < 1e-6, `${words}: ${a} is not ${b}`);
 
@@ -91,12 +92,29 @@ test("a choice that is remembered is one of three, and no other", () => {
   for (const id of [null, "", "nonsense"]) assert.equal(stereoOf(id).id, "flat");
 });
 
-test("glasses keep grey grey, show a red car to both eyes, and mix as the pictures of `models` do", () => {
-  const mixed = (left, right) => [0, 1, 2].map((row) => [0, 1, 2].reduce(
-    (sum, at) => sum + FROM_LEFT[3 * at + row] * left[at] + FROM_RIGHT[3 * at + row] * right[at], 0));
+/** Light of a linear colour that comes through the red and through the cyan glass, against that of white (Dubois 2001). */
+function through([r, g, b]) {
+  const glass = ([x, y, z]) => (x * r + y * g + z * b) / (x + y + z);
+  return [glass([2.70972, 0.50201, 0.0250529]), glass([0.448214, 6.31551, 1.35757])];
+}
+
+const mixed = (left, right) => [0, 1, 2].map((row) => [0, 1, 2].reduce(
+  (sum, at) => sum + FROM_LEFT[3 * at + row] * left[at] + FROM_RIGHT[3 * at + row] * right[at], 0));
+
+test("what both eyes see of a coloured car, mixed and with a plain mask: the figures of docs/page.md", () => {
+  const light = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+  for (const [name, shown, plain, better] of [["red", [200, 20, 25], 12.4, 1.5], ["blue", [20, 60, 200], 0.13, 0.73]]) {
+    const car = shown.map((value) => light(value / 255));
+    // With a plain mask both pictures hold the car, and so does the sum of their channels.
+    for (const [given, ratio] of [[car, plain], [mixed(car, car).map((value) => Math.min(1, Math.max(0, value))), better]]) {
+      const [left, right] = through(given);
+      assert.ok(Math.abs(left / right / ratio - 1) < 0.03, `${name}: ${left / right} is not ${ratio}`);
+    }
+  }
+});
+
+test("glasses keep grey grey, and mix as the pictures of `models` do", () => {
   for (const value of mixed([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])) assert.ok(Math.abs(value - 0.5) < 2e-3, `${value}`);
-  const [red, green] = mixed([0.6, 0.01, 0.01], [0.6, 0.01, 0.01]);
-  assert.ok(red < 2 * green && green < 2 * red, `red ${red} for the left eye, green ${green} for the right`);
   const source = readFileSync(new URL("../../edge/models/stereo.py", import.meta.url), "utf8");
   const viewer = readFileSync(new URL("../../edge/models/page/viewer.js", import.meta.url), "utf8");
   for (const [python, glsl, columns] of [["LEFT_TO_RGB", "fromLeft", FROM_LEFT], ["RIGHT_TO_RGB", "fromRight", FROM_RIGHT]]) {
@@ -107,4 +125,30 @@ test("glasses keep grey grey, show a red car to both eyes, and mix as the pictur
     columns.forEach((value, at) => near(value, rows[3 * (at % 3) + Math.floor(at / 3)], `${python} ${at}`));
     columns.forEach((value, at) => near(value, shader[at], `${glsl} ${at}`));
   }
+});
+
+test("where a phone looks, upright and on its side", () => {
+  const degrees = ({ heading, pitch }) => [heading, pitch].map((angle) => (angle * 180) / Math.PI);
+  for (const [alpha, beta, gamma, heading, pitch] of [
+    [0, 90, 0, 0, 0], // upright, to the north
+    [30, 90, 0, 30, 0], // turned to the left
+    [0, 60, 0, 0, -30], // its back tipped down
+    [0, 0, -90, -90, 0], // on its side, its left edge down: its back to the east
+    [0, 0, 90, 90, 0],
+    [90, 0, -60, 0, -30],
+  ]) {
+    degrees(lookOf({ alpha, beta, gamma })).forEach((value, at) => near(value, [heading, pitch][at], `${alpha} ${beta} ${gamma}`));
+  }
+  near(shortest(6.2), 6.2 - 2 * Math.PI, "the short way round");
+  near(shortest(-0.3), -0.3, "as it is");
+});
+
+test("a phone that is turned turns the view by as much, and past north there is no jump", () => {
+  const orbit = new Orbit();
+  const before = orbit.yaw;
+  const tilt = new Tilt((yaw, pitch) => orbit.rotate(yaw, pitch), assert.fail);
+  for (const alpha of [350, 358, 4, 10]) tilt.take({ alpha, beta: 90, gamma: 0 });
+  near(orbit.yaw - before, (-20 * Math.PI) / 180, "20 degrees");
+  tilt.take({ alpha: 10, beta: 100, gamma: 0 });
+  near(orbit.pitch, 0.36 - (10 * Math.PI) / 180, "looking up is from below");
 });

@@ -58,6 +58,25 @@ def settled_picture(page: Any) -> bytes:
         last = now
 
 
+def changed_picture(page: Any, before: bytes) -> bytes:
+    """The cloud's picture as soon as it is another one than before."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        now = stage_picture(page)
+        if now != before:
+            return now
+        assert time.monotonic() < end, f"the picture does not change; badge: {page.text_content('#state')}"
+        page.wait_for_timeout(50)
+
+
+def wait_car(page: Any, share: float) -> None:
+    """Until so much of the canvas has a colour."""
+    end = time.monotonic() + PATIENCE
+    while coloured_share(page) <= share:
+        assert time.monotonic() < end, f"no car is drawn; badge: {page.text_content('#state')}; {page.problems}"
+        page.wait_for_timeout(50)
+
+
 def coloured_share(page: Any) -> float:
     """Share of the canvas's pixels with a colour, i.e. neither grid nor ground nor shadow, all of which are grey."""
     data = np.frombuffer(stage_picture(page), np.uint8)

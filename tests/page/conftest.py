@@ -27,8 +27,9 @@ def stage() -> Iterator[Callable[..., Stage]]:
         each.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
+    """One for all of these tests, and over with them: the event loop it keeps would be in the way of other tests."""
     playwright = pytest.importorskip("playwright.sync_api", reason="PAGE NOT TESTED: playwright is not installed")
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

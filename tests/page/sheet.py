@@ -40,6 +40,15 @@ def sheet(chromium: Any, folder: Path, path: Path) -> None:
     shrink(page.screenshot(full_page=True), path, 96)
 
 
+def eyes(chromium: Any, folder: Path, path: Path) -> None:
+    """The cloud for red-cyan glasses, and below it what a phone shows to a viewer, in one."""
+    shown = [base64.b64encode((folder / f"{name}.png").read_bytes()).decode() for name in ("glasses", "viewer")]
+    page = chromium.new_page(viewport={"width": 844, "height": 400})
+    style = "<style>body { margin: 0; } img { display: block; width: 844px; }</style>"
+    page.set_content(style + "".join(f'<img src="data:image/png;base64,{each}">' for each in shown))
+    shrink(page.screenshot(full_page=True), path, 128)
+
+
 def shrink(png: bytes, path: Path, colours: int) -> None:
     """Save a picture in so few colours that it may lie in a repository; those of the page are kept among them."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")

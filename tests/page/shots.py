@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from tests.page.browser import CHROMIUM, FLAGS, wait_for, wait_word
-from tests.page.sheet import sheet, shrink
+from tests.page.sheet import eyes, sheet, shrink
 
 DEMO = Path(__file__).parents[2] / "edge" / "clips" / "demo.mp4"
 #: What the page is looked at in, unless the picture is about the window.
@@ -144,6 +144,22 @@ def readme(studio: Studio) -> None:
         page.keyboard.press("o")
         page.wait_for_timeout(WALK)
         studio.keep(page, "page")
+
+
+@state
+def stereo(studio: Studio) -> None:
+    """For red-cyan glasses, and on a phone that lies in a viewer."""
+    with serving() as server:
+        page = ready(studio.open(server.url, color_scheme="light"))
+        page.keyboard.press("e")
+        page.wait_for_timeout(WALK)
+        studio.keep(page, "glasses")
+        page = ready(studio.open(server.url, **LYING))
+        page.tap("#stereo [data-mode=sides]")
+        page.tap("#full")
+        page.wait_for_timeout(WALK)
+        wait_for(page, "document.getElementById('stage').classList.contains('bare')")
+        studio.keep(page, "viewer")
 
 
 @state
@@ -345,7 +361,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     parser.add_argument("--only", default="", help="only the states with this in their name: " + ", ".join(STATES))
-    parser.add_argument("--images", type=Path, help="also the two for the documents, into this folder: docs/images")
+    parser.add_argument("--images", type=Path, help="also those for the documents, into this folder: docs/images")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     from playwright.sync_api import sync_playwright
@@ -360,6 +376,7 @@ def main() -> int:
                 take(studio)
         if options.images:
             sheet(studio.chromium, options.out, options.images / "states" / "sheet.png")
+            eyes(studio.chromium, options.out, options.images / "states" / "stereo.png")
             shrink((options.out / "page.png").read_bytes(), options.images / "page.png", 200)
         studio.chromium.close()
         studio.flat.close()

@@ -22,7 +22,7 @@ TOKEN = "a-token-of-good-length"
 
 
 class Stage:
-    """A server whose hub gets five car clouds a second until it is stopped.
+    """A server whose hub gets two or three car clouds a second until it is stopped.
 
     coloured: as from a network that tells the pose: blue where it was seen, half of it, and facts of the car.
     quiet: nothing is published before ``publishing`` is set. tls: for https.
@@ -49,7 +49,7 @@ class Stage:
     def publish(self) -> None:
         clouds = [car_cloud(6000, seed) for seed in range(4)]
         count = 0
-        while not self.over.wait(0.2):
+        while not self.over.wait(0.4):  # each one is drawn by the CPU
             if self.publishing.is_set():
                 count += 1
                 made = result(count, clouds[count % 4])._replace(sight=self.sight)

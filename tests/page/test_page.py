@@ -12,9 +12,11 @@ import pytest
 from edge.server.hub import State
 from tests.page.browser import (
     MARKS,
+    changed_picture,
     coloured_share,
     settled_picture,
     stage_picture,
+    wait_car,
     wait_for,
     wait_word,
 )  # fmt: skip
@@ -26,13 +28,13 @@ pytestmark = MARKS
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_live_page_shows_cloud_and_camera(stage: Any, visit: Any, scheme: str) -> None:
     url = stage(source="synthetic://car", bundle="tiny").server.url
-    page = visit(url, 1280, 800, color_scheme=scheme)
+    page = visit(url, 1100, 640, color_scheme=scheme)
     wait_word(page, "live")
     wait_for(page, "document.getElementById('camera').naturalWidth === 320")
     wait_for(page, "document.getElementById('source').textContent !== '–'")
-    page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
-    assert coloured_share(page) > 0.05
+    wait_car(page, 0.05)
+    wait_for(page, "document.getElementById('rate').textContent !== '–'")
     assert page.text_content("#points") == "6,000" and page.text_content("#bundle") == "tiny"
     assert page.text_content("#rate").endswith("/s") and page.text_content("#age").endswith("ms")
     wait_for(page, "document.querySelectorAll('#bars li').length === 6")
@@ -43,9 +45,8 @@ def test_live_page_shows_cloud_and_camera(stage: Any, visit: Any, scheme: str) -
 def test_phone_layout_has_no_sideways_scroll(stage: Any, visit: Any) -> None:
     page = visit(stage().server.url, 390, 844, device_scale_factor=2, is_mobile=True, has_touch=True)
     wait_word(page, "live")
-    page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    assert coloured_share(page) > 0.03
+    wait_car(page, 0.03)
     inside = "e => { const r = e.getBoundingClientRect(); return r.left >= 0 && r.right <= innerWidth; }"
     assert all(button.evaluate(inside) for button in page.locator("button:visible").all())
     assert page.problems == []
@@ -67,10 +68,7 @@ def test_controls(stage: Any, visit: Any) -> None:
     for action in [*keys, wheel, lambda: page.click("#modes [data-mode=confidence]")]:
         page.mouse.move(300, 200)
         action()
-        page.wait_for_timeout(200)
-        now = stage_picture(page)
-        assert now != still
-        still = now
+        still = changed_picture(page, still)
     assert page.get_attribute("#modes [data-mode=confidence]", "aria-checked") == "true"
     assert page.is_disabled("#modes [data-mode=camera]")
     page.keyboard.press("f")
@@ -116,6 +114,7 @@ def test_token_is_asked_for_and_kept_out_of_the_address(stage: Any, visit: Any) 
     page.press("#token", "Enter")
     wait_word(page, "live")
     assert page.is_hidden("#token-form") and TOKEN not in page.url
+    page.close()
     other = visit(url + "#token=" + TOKEN)
     wait_word(other, "live")
     assert TOKEN not in other.url and other.problems == []

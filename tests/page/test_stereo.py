@@ -11,7 +11,7 @@ import pytest
 
 from edge.models.gallery import write_gallery
 from tests.edge.server.fake import car_cloud, result
-from tests.page.browser import MARKS, settled_picture, wait_for
+from tests.page.browser import MARKS, changed_picture, settled_picture, wait_for
 from tests.page.test_gallery import box, models
 
 pytestmark = MARKS
@@ -39,15 +39,20 @@ def red_car(stage: Any, visit: Any) -> Any:
     return open_it
 
 
-def picture(page: Any) -> np.ndarray:
-    """The cloud alone, (H, W, 3) int, BGR."""
+def hide_words(page: Any) -> None:
+    """Leave the cloud alone in its picture: what is said over it changes with time."""
     page.evaluate("""document.querySelectorAll('.tools, #strip, #triad')
         .forEach((each) => { each.style.visibility = 'hidden'; })""")
+
+
+def picture(page: Any) -> np.ndarray:
+    """The cloud alone, (H, W, 3) int, BGR."""
+    hide_words(page)
     return cv2.imdecode(np.frombuffer(settled_picture(page), np.uint8), cv2.IMREAD_COLOR).astype(int)
 
 
 def ends(car: np.ndarray) -> np.ndarray:
-    """Columns of the car's front, which is on the left and nearer than its middle, and of its rear, which is farther."""
+    """Columns of the car's front, on the left and nearer than its middle, and of its rear, which is farther."""
     assert car.mean() > 0.02, "no car is to be seen"
     columns = np.nonzero(car)[1]
     return np.array([np.percentile(columns, 0.5), np.percentile(columns, 99.5)])
@@ -142,6 +147,41 @@ def test_where_there_is_no_full_screen_the_cloud_takes_the_window(red_car: Any) 
     page.tap("#full")
     wait_for(page, "document.getElementById('cloud').clientHeight < 600")
     assert page.get_attribute("#full", "aria-pressed") == "false" and page.problems == []
+
+
+HELD = """angles => window.dispatchEvent(
+    new DeviceOrientationEvent("deviceorientation", { alpha: angles[0], beta: angles[1], gamma: angles[2] }))"""
+
+
+def test_a_phone_turns_the_car_as_it_is_held(red_car: Any) -> None:
+    page = red_car(**LYING)
+    # A browser without the sensor says so once, at a time of its own; here the test is the sensor, and nobody is asked.
+    page.evaluate("""() => {
+        window.addEventListener("deviceorientation", (event) => {
+            if (event.isTrusted) event.stopImmediatePropagation();
+        }, true);
+        DeviceOrientationEvent.requestPermission = undefined;
+    }""")
+    hide_words(page)
+    before = settled_picture(page)
+    page.check("#tilt")
+    page.evaluate(HELD, [0, 0, -90])
+    page.evaluate(HELD, [20, 0, -90])
+    turned = changed_picture(page, before)
+    page.uncheck("#tilt")
+    page.evaluate(HELD, [60, 0, -90])
+    assert settled_picture(page) == turned, "it is switched off"
+    page.check("#tilt")
+    page.evaluate(HELD, [None, None, None])
+    assert not page.is_checked("#tilt")
+    assert page.text_content("#sentence") == "This device does not tell how it is held."
+    page.evaluate("() => { DeviceOrientationEvent.requestPermission = async () => 'denied'; }")
+    page.click("#tilt")
+    wait_for(page, "document.getElementById('sentence').textContent.includes('was not allowed')")
+    page.evaluate("Object.defineProperty(window, 'isSecureContext', { value: false })")  # http from another machine
+    page.click("#tilt")
+    wait_for(page, "document.getElementById('sentence').textContent.includes('only over https')")
+    assert not page.is_checked("#tilt") and page.problems == []
 
 
 def test_the_gallery_shows_a_red_car_to_both_eyes(tmp_path: Path, visit: Any) -> None:

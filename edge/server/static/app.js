@@ -12,6 +12,7 @@ import { Puller } from "./pull.js";
 import { Bounds } from "./scene.js";
 import { Rate, asSentence, describe, isFresh } from "./state.js";
 import { STEREO, aspectOf, stereoOf } from "./stereo.js";
+import { Tilt } from "./tilt.js";
 import { authHeaders, keepToken, takeToken } from "./token.js";
 import { decode } from "./wire.js";
 
@@ -277,6 +278,15 @@ function screenChanged() {
   showButtons(true);
 }
 
+/** Looking from another side as the phone is held, until it is switched off or cannot be. */
+const tilt = new Tilt((yaw, pitch) => {
+  orbit.rotate(yaw, pitch);
+  touched();
+}, (sentence) => {
+  byId("tilt").checked = false;
+  note(sentence);
+});
+
 function touched() {
   if (page.spin) setSpin(false);
   page.dirty = true;
@@ -335,6 +345,8 @@ function wire() {
   click("theme", toggleTheme);
   byId("size").addEventListener("input", (event) => setSize(Number(event.target.value)));
   byId("ground").addEventListener("change", (event) => setGround(event.target.checked));
+  byId("tilt-row").hidden = !matchMedia("(any-pointer: coarse)").matches;
+  byId("tilt").addEventListener("change", (event) => (event.target.checked ? tilt.start() : tilt.stop()));
   byId("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     keepToken(byId("token").value);
