@@ -18,7 +18,7 @@ from tests.training.test_render import box_car
 from training.__main__ import main
 from training.classify import head, report, standin
 from training.classify.arms import ARMS, PAIRS
-from training.classify.features import cells, features_of, stacked
+from training.classify.features import cells, features_of, grid, stacked
 from training.classify.network import Flagship, ImageNet
 from training.classify.photos import Examples, open_examples
 from training.classify.run import Task, ends, known_arms
@@ -112,6 +112,12 @@ def test_quarters_of_a_map() -> None:
     assert cells(flat).tolist() == [2, 3, 5, 6], "the middle of an odd map counts for both sides"
 
 
+def test_a_grid_has_the_channels_of_all_maps_cell_by_cell() -> None:
+    maps = [np.arange(36, dtype=np.float32).reshape(1, 6, 6), np.zeros((2, 3, 6), np.float32)]
+    table = grid(maps).reshape(3, 6, 3)
+    assert (table[..., 1:] == 0).all() and table[0, :, 0].tolist() == [3, 4, 5, 6, 7, 8] and table[2, 5, 0] == 32
+
+
 def test_photos_that_cannot_be_read_are_rows_of_zeros(tmp_path: Path) -> None:
     rows = stacked([None, {"a": np.ones(2)}])
     assert rows["a"].tolist() == [[0, 0], [1, 1]] and rows["read"].tolist() == [False, True]
@@ -150,7 +156,7 @@ def test_the_further_tests_say_what_shape_adds_and_are_drawn(quick: None, tmp_pa
     assert [row["photos"] for row in results["curve"]] == [4, 8]
     few = results["curve"][0]
     assert few["differences"][0]["mean"] > 0.1 and few["by_view"]["shape"][0]["mean"] > 0.5
-    assert sum(row["photos"] for row in few["by_view"]["plain"]) == 3 * 36
+    assert sum(row["answers"] for row in few["by_view"]["plain"]) == 3 * 36
     assert results["ends"]["other"]["arms"]["shape"]["mean"] > 0.6
     results = {"data": "made up", "counts": "3 classes", "notes": ["made up"], **results}
     text = report.as_text(results)

@@ -222,8 +222,10 @@ def test_viewpoints_are_compared_within_the_class_and_from_either_side() -> None
     assert measure.folded(azimuth).tolist() == [10, 100, 20, 10]
     far = measure.nearest_view(azimuth, labels, np.array([0, 1]), np.array([2, 3]))
     assert far.tolist() == [10, 90]
-    rows = measure.by_distance(np.array([1.0, 0.0]), far)
-    assert [(row["from"], row["photos"], row["mean"]) for row in rows] == [(5.0, 1, 1.0), (30.0, 1, 0.0)]
+    rows = measure.by_distance(np.array([[1.0, 0.0], [0.0, 0.0]]), np.stack([far, far]))
+    assert [(row["from"], row["answers"], row["mean"]) for row in rows] == [(5.0, 2, 0.5), (30.0, 2, 0.0)]
+    one = measure.by_distance(np.eye(50), np.zeros((50, 50)))[0]
+    assert one["low"] == one["high"] == 0.02, "every photo is right once in fifty: whole photos leave no doubt"
 
 
 def test_a_subset_has_so_many_of_each_class() -> None:

@@ -1,4 +1,8 @@
-"""What is compared: appearance in the picture or on the car's surface, each with the predicted shape and without."""
+"""What is compared: appearance in the picture or on the car's surface, each with the predicted shape and without.
+
+surface and grid add the same maps of the encoder, pooled by regions of the predicted surface or by cells of the
+picture: what the first has over the second is due to 3-D, and not to the finer maps.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,12 @@ ARMS: dict[str, tuple[str, ...]] = {
     "plain": ("plain",),
     "plain + shape": ("plain", "shape"),
     "plain + surface": ("plain", "surface_plain"),
+    "plain + grid": ("plain", "grid_plain"),
     "plain + shape + surface": ("plain", "shape", "surface_plain"),
     "encoder": ("encoder",),
     "encoder + shape": ("encoder", "shape"),
     "encoder + surface": ("encoder", "surface_encoder"),
+    "encoder + grid": ("encoder", "grid_encoder"),
     "encoder + shape + surface": ("encoder", "shape", "surface_encoder"),
     "shape": ("shape",),
 }
@@ -30,9 +36,10 @@ ABOUT = {
 }
 #: With and without: what the question is about.
 PAIRS = (
-    ("plain + shape", "plain"), ("plain + surface", "plain"), ("plain + shape + surface", "plain"),
-    ("encoder + shape", "encoder"), ("encoder + surface", "encoder"), ("encoder + shape + surface", "encoder"),
-    ("encoder", "plain"), ("encoder + shape", "plain"),
+    ("plain + shape", "plain"), ("plain + surface", "plain"), ("plain + grid", "plain"),
+    ("plain + surface", "plain + grid"), ("plain + shape + surface", "plain"), ("encoder", "plain"),
+    ("encoder + shape", "encoder"), ("encoder + surface", "encoder"), ("encoder + grid", "encoder"),
+    ("encoder + surface", "encoder + grid"), ("encoder + shape + surface", "encoder"), ("encoder + shape", "plain"),
 )  # fmt: skip
 
 
@@ -48,6 +55,8 @@ def _parts(name: str, features: Features, train: np.ndarray, added: bool) -> lis
     if name == "shape":
         points = features["points"].reshape(len(features["points"]), -1)
         return [Part(points, added, COMPONENTS), Part(features["told"], added, features["told"].shape[1])]
+    if name.startswith("grid_"):
+        return [Part(features[name], added)]
     return [Part(on_surface(features[name], features["seen"], train), added)]
 
 

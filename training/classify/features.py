@@ -20,7 +20,7 @@ from edge.runtime.images import read_image
 from edge.runtime.reconstructor import Box, crop_box, crop_square, normalise
 from training.classify.network import IMAGENET_SIDE, Flagship, ImageNet, Maps
 from training.classify.photos import Examples
-from training.classify.surface import pooled
+from training.classify.surface import ALONG, UP, pooled
 from training.data.kept import fingerprint, keep, read_kept
 from training.progress import track
 
@@ -28,7 +28,9 @@ Features = dict[str, np.ndarray]
 #: Points of a cloud that are kept as its shape.
 SHAPE_POINTS = 1024
 #: Changes whenever the same photos give other features.
-VERSION = 1
+VERSION = 2
+#: Rows and columns of the picture grid, as many cells as the surface has regions.
+GRID = (UP, ALONG)
 
 
 def features_of(examples: Examples, bundle: Bundle, kept: Path, margin: float | None = None) -> Features:
@@ -37,8 +39,9 @@ def features_of(examples: Examples, bundle: Bundle, kept: Path, margin: float | 
     plain: (N, 1280) of the ImageNet network; plain_cells: (N, 4 x 320) of the picture's quarters. encoder: (N, 472)
     means of the flagship's maps; encoder_cells: (N, 4 x 320). points: (N, SHAPE_POINTS, 3) canonical. told: (N, 11) log
     of the length, logits of the body classes. surface_plain, surface_encoder: (N, REGIONS, 152) sums over the seen
-    points of each region, and seen: (N, REGIONS) their number. azimuth: (N,) degrees, predicted. read: (N,) bool, False
-    for photos that cannot be read, whose rows are 0.
+    points of each region, and seen: (N, REGIONS) their number. grid_plain, grid_encoder: (N, REGIONS x 152) means of
+    the same maps over cells of the picture, which is what the surface is compared with. azimuth: (N,) degrees,
+    predicted. read: (N,) bool, False for photos that cannot be read, whose rows are 0.
     """
     key = fingerprint([VERSION, margin, *_about(examples), sha256_file(bundle.graph_at("fp32").path)], [])
     known = read_kept(kept, key)
@@ -107,6 +110,7 @@ def _one(large: np.ndarray, small: np.ndarray, flagship: Flagship, plain: ImageN
         "encoder": means(maps), "encoder_cells": cells(maps.coarse),
         "points": points[even_stride(len(points), SHAPE_POINTS)].astype(np.float32),
         "told": np.concatenate([told["length"][0][:1], told["classes"][0]]).astype(np.float32),
+        "grid_plain": grid([imagenet.finest, imagenet.fine]), "grid_encoder": grid([maps.finest, maps.fine]),
         "surface_plain": sums[0], "surface_encoder": sums[1], "seen": seen,
         "azimuth": np.array(pose.azimuth, np.float32),
     }  # fmt: skip
@@ -122,6 +126,15 @@ def cells(coarse: np.ndarray) -> np.ndarray:
     height, width = coarse.shape[1:]
     rows, columns = ((slice(0, (n + 1) // 2), slice(n // 2, n)) for n in (height, width))
     return np.concatenate([coarse[:, row, column].mean((1, 2)) for row in rows for column in columns])
+
+
+def grid(maps: Sequence[np.ndarray]) -> np.ndarray:
+    """(R x K x C,): means of maps (C, h, w) over R rows and K columns of cells, the channels of all maps together."""
+    found = []
+    for values in maps:
+        rows, columns = (np.array_split(np.arange(n), count) for n, count in zip(values.shape[1:], GRID, strict=True))
+        found.append([values[:, row][:, :, column].mean((1, 2)) for row in rows for column in columns])
+    return np.concatenate([np.stack(cell) for cell in found], 1).ravel()
 
 
 def _input(crop_bgr: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:

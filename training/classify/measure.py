@@ -66,12 +66,19 @@ def nearest_view(azimuth: np.ndarray, labels: np.ndarray, train: np.ndarray, tes
 
 
 def by_distance(right: np.ndarray, distance: np.ndarray) -> list[dict[str, Any]]:
-    """Accuracy of photos (M,) whose distance lies between two STEPS; bins without photos are left out."""
+    """Accuracy of those of (R, M) answers, R trainings and M photos, whose distance lies between two STEPS; bins
+    without answers are left out. Whole photos are drawn for the interval: a photo's answers hang together."""
     rows = []
+    draws = np.random.default_rng(0).integers(0, right.shape[1], (DRAWS, right.shape[1]))
     for low, high in zip(STEPS, STEPS[1:], strict=False):
         here = (distance >= low) & (distance < high)
         if here.any():
-            rows.append({"from": low, "to": high, "photos": int(here.sum()), **interval(right[here])})
+            good, count = (right * here).sum(0), here.sum(0)
+            drawn = good[draws].sum(1) / np.maximum(count[draws].sum(1), 1)
+            ends = np.percentile(drawn, [(100 - INTERVAL) / 2, (100 + INTERVAL) / 2])
+            found = {"mean": good.sum() / count.sum(), "low": ends[0], "high": ends[1]}
+            found = {name: _rounded(value) for name, value in found.items()}
+            rows.append({"from": low, "to": high, "answers": int(count.sum()), **found})
     return rows
 
 

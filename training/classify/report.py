@@ -16,7 +16,10 @@ from training.classify.run import Results
 MOST_NAMED = 40
 #: Colours of the arms' lines: appearance by colour, what is added by line and marker.
 COLOURS = {"plain": "#0072b2", "encoder": "#d55e00", "shape": "#000000"}
-LINES = {"": ("-", "o"), "shape": ("--", "s"), "surface": (":", "^"), "shape + surface": ("-.", "D")}
+LINES: dict[str, tuple[Any, str]] = {
+    "": ("-", "o"), "shape": ("--", "s"), "surface": (":", "^"), "grid": ((0, (1, 3)), "v"),
+    "shape + surface": ("-.", "D"),
+}  # fmt: skip
 
 
 def percent(row: dict[str, float], sign: bool = False) -> str:
@@ -144,7 +147,7 @@ def _curve(curve: Sequence[Results]) -> str:
 
 def _views(found: dict[str, list[dict[str, Any]]]) -> str:
     bins = next(iter(found.values()))
-    head = [f"{b['from']:g} to {b['to']:g} degrees ({b['photos']})" for b in bins]
+    head = [f"{b['from']:g} to {b['to']:g} degrees ({b['answers']})" for b in bins]
     return table(["features", *head], [[arm, *(percent(b) for b in rows)] for arm, rows in found.items()])
 
 

@@ -19,7 +19,10 @@ Results = dict[str, Any]
 #: Draws of fewer training photos, whose accuracies are averaged; and the number a class by which viewpoints are judged.
 REPEATS, FEW = 3, 4
 #: Arms that the further tests are made with.
-FURTHER = ("plain", "plain + shape", "plain + surface", "encoder", "encoder + shape", "encoder + surface", "shape")
+FURTHER = (
+    "plain", "plain + shape", "plain + surface", "plain + grid", "encoder", "encoder + shape", "encoder + surface",
+    "shape",
+)  # fmt: skip
 
 
 class Task:
@@ -88,7 +91,7 @@ def curve(task: Task, seed: int = 0) -> list[Results]:
         }  # fmt: skip
         if size == FEW:
             far = np.stack([measure.nearest_view(task.azimuth, task.labels, rows, task.test) for rows in draws])
-            row["by_view"] = {arm: measure.by_distance(values.ravel(), far.ravel()) for arm, values in right.items()}
+            row["by_view"] = {arm: measure.by_distance(values, far) for arm, values in right.items()}
         rows.append(row)
     return rows
 
