@@ -1,5 +1,5 @@
 """``python -m training COMMAND``: meshes, shapes, data, clip, train, curve, benchmark, sheet, compare, follow, find,
-masks, silhouette, unlabelled, unlabelled-trial, classify, datasets, answers."""
+masks, silhouette, unlabelled, unlabelled-trial, classify, datasets, photoset, answers."""
 
 from __future__ import annotations
 
