@@ -78,8 +78,10 @@ class Rehearsal(NamedTuple):
     def part(self, chosen: Tensor) -> Rehearsal:
         """Some of the pictures."""
         targets = Targets(*(value[chosen] for value in self.targets))
-        kept = (value[chosen] for value in (self.points, self.normals, self.box))
-        return Rehearsal(self.looked.part(chosen), self.mean, self.basis, *kept, targets)
+        return Rehearsal(
+            self.looked.part(chosen), self.mean, self.basis, self.points[chosen], self.normals[chosen],
+            self.box[chosen], targets,
+        )  # fmt: skip
 
     def losses(self, student: Student) -> dict[str, Tensor]:
         """As ``training.objectives.morphable`` teaches: distances to the true surface and places, box and heads."""

@@ -39,7 +39,7 @@ class Silhouettes(NamedTuple):
 
     def part(self, rows: Tensor) -> Silhouettes:
         """Some of the photos."""
-        return Silhouettes(*(value[rows] for value in self))
+        return Silhouettes(self.distance[rows], self.sure[rows], self.outline[rows])
 
 
 def silhouettes_of(photos: Sequence[Photo]) -> Silhouettes:
@@ -48,8 +48,8 @@ def silhouettes_of(photos: Sequence[Photo]) -> Silhouettes:
     distance = [distance_transform_edt(photo.mask <= 0.5) * pixel for photo in photos]
     sure = [(1 - photo.mask) * photo.inside for photo in photos]
     outline = [_outline(photo.mask > 0.5) for photo in photos]
-    fields = (torch.from_numpy(np.stack(part).astype(np.float32))[:, None] for part in (distance, sure))
-    return Silhouettes(*fields, torch.from_numpy(np.stack(outline)))
+    far, free = (torch.from_numpy(np.stack(part).astype(np.float32))[:, None] for part in (distance, sure))
+    return Silhouettes(far, free, torch.from_numpy(np.stack(outline)))
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:

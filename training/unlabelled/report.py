@@ -24,11 +24,11 @@ from training.unlabelled.student import Student, seen
 SHOWN, CELL = 12, 200
 #: Panels of the trial's curves: column, and what stands above.
 PANELS = (
-    ("same_pred_to_gt", "pred to GT, percent: other pictures of these bodies"),
-    ("same_gt_to_pred", "GT to pred, percent: the same"),
-    ("other_pred_to_gt", "pred to GT, percent: bodies not photographed"),
+    ("same_pred_to_gt", "pred to GT, same bodies"),
+    ("same_gt_to_pred", "GT to pred, same bodies"),
+    ("other_pred_to_gt", "pred to GT, other bodies"),
     ("iou", "IoU with the silhouettes"),
-    ("rehearsed", "guard: error on rendered training cars"),
+    ("rehearsed", "error on the guard's rendered cars"),
 )
 COLOURS = ("#009e73", "#d55e00", "#3d8fd1", "#cc79a7", "#e69f00", "#8c8c8c", "#b8a800")
 

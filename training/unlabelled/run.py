@@ -217,18 +217,18 @@ class Unlabelled:
             if not math.isfinite(parts["loss"]):
                 raise SettingsError(f"the loss became {parts['loss']} at step {self.step}; lower --learning-rate")
             last = self.step == self.settings.steps
-            if last or self.step % self.settings.validate_every == 0:
-                self._judge(curve, parts)
-            if last or self.ended or clock - saved > self.settings.checkpoint_seconds:
+            stops = (last or self.step % self.settings.validate_every == 0) and self._judge(curve, parts)
+            if last or stops or clock - saved > self.settings.checkpoint_seconds:
                 self.save()
                 saved = time.monotonic()
         self.average.load_state_dict(self.best)
         return figures(self.average, self.album, self.prior, self.rehearsal)
 
-    def _judge(self, curve: Curve, parts: dict[str, float]) -> None:
-        """Figures of the averaged student into the curve; keeps the best state, and ends a run that drifts."""
+    def _judge(self, curve: Curve, parts: dict[str, float]) -> bool:
+        """Figures of the averaged student into the curve; keeps the best state. Whether the run drifts and ends."""
         found = figures(self.average, self.album, self.prior, self.rehearsal)
-        self.first = self.first or found
+        if not self.first:
+            self.first = found
         reason = drifted(found, self.first) if self.settings.guards else ""
         extra = self.watch(self.step, self.average) if self.watch else {}
         curve.add(step=self.step, seconds=round(self.seconds, 1), **found, **extra, **parts)
@@ -236,6 +236,7 @@ class Unlabelled:
             self.ended = f"step {self.step}: {reason}"
         elif found["iou"] > self.best_iou or not self.settings.guards:
             self.best, self.best_iou = copy.deepcopy(self.average.state_dict()), found["iou"]
+        return bool(reason)
 
     def resume(self) -> bool:
         """Take up ``last.pt`` if there is one. Raises SettingsError if it is of another run."""

@@ -129,7 +129,7 @@ def run_arms(options: argparse.Namespace, arms: dict[str, UnlabelledSettings]) -
             raise SettingsError(f"{options.bundle} has no silhouette network; give --bundle another, or --masks truth")
         with silhouette:
             trial = trial_of(options.shards, network, options.split, other, masker(silhouette))
-    judged = [photo for photo in trial.teaching if is_kept(photo.name)]
+    judged = [photo for photo in trial.teaching if is_kept(photo.name)] or trial.teaching
     for seed in range(options.seed, options.seed + options.seeds):
         seeded = {name: dataclasses.replace(settings, seed=seed) for name, settings in arms.items()}
         prepared = prepare(next(iter(seeded.values())), network, trial.teaching, judged)
