@@ -10,6 +10,7 @@ from typing import Callable, Dict, NamedTuple, Tuple
 import cv2
 import numpy as np
 
+from edge.client.meshfiles import linear
 from edge.errors import ImageError
 from edge.pose import Pose, project, to_pixels
 from edge.runtime.reconstructor import Reconstruction
@@ -23,7 +24,7 @@ BACKDROP, FARTHEST = 4.0, 8.0
 MOST = 0.025
 #: Widest gap, pixels, that opens within the car itself.
 GAP = 9
-#: Dubois 2001: red and cyan filters, linear mix of left and right to R, G, B.
+#: Dubois 2001: red and cyan filters, mix of left and right light to R, G, B.
 LEFT_TO_RGB = np.array([[0.437, 0.449, 0.164], [-0.062, -0.062, -0.024], [-0.048, -0.050, -0.017]], np.float32)
 RIGHT_TO_RGB = np.array([[-0.011, -0.032, -0.007], [0.377, 0.761, 0.009], [-0.026, -0.093, 1.234]], np.float32)
 
@@ -166,12 +167,17 @@ def _filled(values: np.ndarray) -> np.ndarray:
 
 
 def anaglyph(pair: Pair) -> np.ndarray:
-    """(H, W, 3) uint8 BGR for red and cyan glasses, red on the left eye."""
-    def rgb(image: np.ndarray) -> np.ndarray:
-        return image[:, :, ::-1].reshape(-1, 3).astype(np.float32)
+    """(H, W, 3) uint8 BGR for red and cyan glasses, red on the left eye. Mixed as light, which the glasses work on: as
+    sRGB values, a blue car would be twice as bright for one eye as for the other."""
+    light = _light_of(pair.left) @ LEFT_TO_RGB.T + _light_of(pair.right) @ RIGHT_TO_RGB.T
+    light = np.clip(light, 0, 1)
+    rgb = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.ascontiguousarray(np.rint(rgb * 255).astype(np.uint8).reshape(pair.left.shape)[:, :, ::-1])
 
-    mixed = rgb(pair.left) @ LEFT_TO_RGB.T + rgb(pair.right) @ RIGHT_TO_RGB.T
-    return np.ascontiguousarray(np.clip(np.rint(mixed), 0, 255).astype(np.uint8).reshape(pair.left.shape)[:, :, ::-1])
+
+def _light_of(image_bgr: np.ndarray) -> np.ndarray:
+    """(N, 3) float32, linear R, G, B in 0..1 of an sRGB picture (H, W, 3) uint8 BGR."""
+    return linear(np.arange(256, dtype=np.uint8))[image_bgr[:, :, ::-1].reshape(-1, 3)]
 
 
 def side_by_side(pair: Pair) -> np.ndarray:

@@ -25,7 +25,7 @@ from edge.runtime.images import read_image
 from edge.runtime.reconstructor import Box, Reconstruction, Reconstructor
 
 #: Changes whenever models of the same photo would come out otherwise.
-VERSION = 1
+VERSION = 2
 #: Widest and highest of a photo's thumbnail, pixels, and quality of the JPEGs.
 THUMBNAIL, QUALITY = (280, 200), 82
 #: Azimuth of the picture that stands for a model, of photos without a pose and of groups; and how far one stays away

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from edge.client.meshfiles import linear
 from edge.errors import ImageError
 from edge.geometry import Cloud
 from edge.models import stereo
@@ -12,6 +13,8 @@ from edge.runtime.reconstructor import Reconstruction
 #: Seen from the front left, from three car lengths away; the car's middle lies in the crop's.
 POSE = Pose(40.0, 10.0, 0.0, 0.0, 0.0, 1.6, 1 / 3.0)
 SQUARE = (60, 20, 200)
+#: Luminance of R, G and B through the glasses of Dubois 2001.
+RED, CYAN = np.array((2.70972, 0.50201, 0.0250529)), np.array((0.448214, 6.31551, 1.35757))
 
 
 def car(points: int = 6000) -> Cloud:
@@ -79,6 +82,13 @@ def test_anaglyph_and_side_by_side() -> None:
     assert np.array_equal(stereo.side_by_side(pair)[:, :320], image)
     grey = stereo.Pair(np.full((4, 4, 3), 128, np.uint8), np.full((4, 4, 3), 128, np.uint8), np.zeros((4, 4)))
     assert np.abs(stereo.anaglyph(grey).astype(int) - 128).max() <= 8  # what is the same for both eyes stays grey
+    # A car of one strong colour is about as bright for either eye: light through the red and through the cyan glass,
+    # against that of white (Dubois 2001).
+    for bgr, ratio in (((25, 20, 200), 1.5), ((200, 60, 20), 0.73)):
+        car = np.full((4, 4, 3), bgr, np.uint8)
+        light = linear(stereo.anaglyph(grey._replace(left=car, right=car))[0, 0, ::-1])
+        red, cyan = (glass @ light / glass.sum() for glass in (RED, CYAN))
+        assert red / cyan == pytest.approx(ratio, rel=0.05)
     left = grey._replace(right=np.zeros((4, 4, 3), np.uint8))
     assert stereo.anaglyph(left)[0, 0, 2] > 100 and stereo.anaglyph(left)[0, 0, 1] == 0
 
