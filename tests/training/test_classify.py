@@ -12,13 +12,14 @@ import pytest
 from edge.bundle import load_bundle
 from edge.errors import DataError, ImageError, SettingsError
 from edge.runtime.backends import open_backend
-from tests.edge.helpers import FINDING_BUNDLE
+from edge.runtime.finder import open_finder
+from tests.edge.helpers import FINDING_BUNDLE, red_cars
 from tests.training.test_classify_parts import bmw10
 from tests.training.test_render import box_car
 from training.__main__ import main
 from training.classify import head, report, standin
 from training.classify.arms import ARMS, PAIRS
-from training.classify.features import cells, features_of, grid, stacked
+from training.classify.features import cells, features_of, found_box, grid, stacked
 from training.classify.network import Flagship, ImageNet
 from training.classify.photos import Examples, open_examples
 from training.classify.run import Task, ends, known_arms
@@ -110,6 +111,18 @@ def test_a_bundle_without_the_encoder_is_refused() -> None:
 def test_quarters_of_a_map() -> None:
     flat = np.arange(9, dtype=np.float32).reshape(1, 3, 3)
     assert cells(flat).tolist() == [2, 3, 5, 6], "the middle of an odd map counts for both sides"
+
+
+def test_a_photo_without_a_box_is_searched_and_else_taken_whole() -> None:
+    finder = open_finder(load_bundle(FINDING_BUNDLE), threads=1)
+    assert finder is not None
+    box = found_box(red_cars((3, 3)), finder)
+    assert box is not None and inside((140, 105), box), "the red square is around there"
+    assert found_box(red_cars(), finder) is None and found_box(red_cars((3, 3)), None) is None
+
+
+def inside(point: tuple[float, float], box: tuple[float, float, float, float]) -> bool:
+    return box[0] < point[0] < box[0] + box[2] and box[1] < point[1] < box[1] + box[3]
 
 
 def test_a_grid_has_the_channels_of_all_maps_cell_by_cell() -> None:

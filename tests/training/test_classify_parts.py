@@ -51,6 +51,14 @@ def test_a_class_without_training_photos_is_left_out_and_said(tmp_path: Path) ->
     assert "1 photo of other splits, or of classes without training photos, left out" in kept.notes
 
 
+def test_stanford_cars_are_read_on_their_split_with_their_names(tmp_path: Path) -> None:
+    published.stanford(tmp_path)
+    found = open_examples(f"stanford-cars:{tmp_path}")
+    assert found.classes == ["Acura RL Sedan 2012", "BMW 1 Series Coupe 2012"]
+    assert found.test.tolist() == [False, False, True] and found.labels[found.test].tolist() == [0]
+    assert found.boxes[2] == (6, 7, 14, 13) and "1 photo listed but not there" in found.notes
+
+
 def test_a_test_side_without_classes_is_refused(tmp_path: Path) -> None:
     published.stanford(tmp_path, labels=False)
     with pytest.raises(DataError, match=r"has no photo with a class to test on; get it from https://"):
