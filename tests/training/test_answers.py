@@ -192,3 +192,10 @@ def test_what_the_comparison_found_is_read_off_its_page(tmp_path: Path) -> None:
     assert f"| {results['representations'][0][0]} |" in text and (tmp_path / "learning.png").is_file()
     with pytest.raises(DataError, match="has no table that begins with 320,000 pictures"):
         learning.representations("# Another page")
+
+
+def test_every_photo_is_asked_alone_and_groups_hold_no_photo_twice() -> None:
+    assert [chosen.tolist() for chosen in photos.groups(3, 1, rng())] == [[0], [1], [2]]
+    assert len(photos.groups(24, 24, rng())) == 1
+    drawn = photos.groups(24, 8, rng())
+    assert len(drawn) == photos.GROUPS and all(len(set(chosen.tolist())) == 8 for chosen in drawn)

@@ -12,6 +12,7 @@ from typing import Any
 from edge.bundle import DEFAULT
 from edge.errors import DataError, SettingsError
 from edge.ply import atomic_file
+from training.answers import bench as benching
 from training.answers import classical, cues, images, learning, photos
 from training.answers.bench import Bench, Experiment
 from training.benchmark.store import fingerprint
@@ -25,6 +26,9 @@ EXPERIMENTS = (
     Experiment("photos", photos.run, photos.write),
     Experiment("classical", classical.run, classical.write),
 )
+
+#: Parts of results that are pictures: drawn, not told.
+PICTURES = ("maps", "pictures")
 
 HEAD = """# Answers
 
@@ -98,9 +102,14 @@ def measured(experiment: Experiment, bench: Bench, folder: Path) -> dict[str, An
 
 
 def measuring_code(experiment: Experiment) -> str:
-    """Hash of an experiment's module, but for what it writes: a better sentence needs no new measurement."""
+    """Hash of an experiment's module, but for what it writes (a better sentence needs no new measurement), and of what
+    all experiments measure by."""
     whole = inspect.getsource(sys.modules[experiment.run.__module__])
-    return fingerprint(whole.replace(inspect.getsource(experiment.write), ""))
+    words = [inspect.getsource(value) for name, value in vars(sys.modules[experiment.run.__module__]).items()
+             if name == "write" or name.startswith("words_")]
+    for text in words:
+        whole = whole.replace(text, "")
+    return fingerprint(whole, inspect.getsource(benching))
 
 
 def write_page(results: dict[str, dict[str, Any]], bench: Bench, out: Path) -> None:
@@ -109,7 +118,8 @@ def write_page(results: dict[str, dict[str, Any]], bench: Bench, out: Path) -> N
     sections = [e.write(results[e.name], out / "images" / "answers") for e in EXPERIMENTS if e.name in results]
     count = max((len(one.get("bodies", ())) for one in results.values()), default=0)
     head = HEAD.format(bodies=count, views=bench.views, bundle=bench.bundle)
-    page, numbers = "\n".join([head, *sections]), json.dumps(results, indent=1) + "\n"
+    told = {name: {key: value for key, value in one.items() if key not in PICTURES} for name, one in results.items()}
+    page, numbers = "\n".join([head, *sections]), json.dumps(told, indent=1) + "\n"
     for name, text in (("answers.md", page), ("answers.json", numbers)):
         with atomic_file(str(out / name)) as handle:
             handle.write(text.encode("utf-8"))

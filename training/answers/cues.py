@@ -167,7 +167,7 @@ def _small(rgb: np.ndarray) -> list[Any]:
 
 def write(results: dict[str, Any], folder: Path) -> str:
     """The section, and its pictures."""
-    _draw_maps(results, folder / "looked-at.png")
+    words_maps(results, folder / "looked-at.png")
     rows = results["cues"]
     table = plots.table(
         ["left of the picture", "F@1", "pred→GT", "direction, degrees off", "front for back, %"],
@@ -194,7 +194,7 @@ average, hundredths of the car's length (Zeiler and Fergus 2014).
 """
 
 
-def _draw_maps(results: dict[str, Any], path: Path) -> None:
+def words_maps(results: dict[str, Any], path: Path) -> None:
     """Pictures, and beside each where a patch moves the cloud, red most."""
     cells = []
     top = max(float(np.max(one["effect"])) for one in results["maps"])

@@ -168,34 +168,41 @@ def write(results: dict[str, Any], folder: Path) -> str:
              for label, key in (("F@1", "f1"), ("pred→GT", "pred_to_gt"), ("direction, degrees off", "direction"))])
         for name, told in spoilt.items()
     ]  # fmt: skip
-    return "\n\n".join([_words(results), *tables, _views(results)]) + "\n"
+    return "\n\n".join([words_spoilt(results), *tables, words_views(results)]) + "\n"
 
 
-def _lost(rows: dict[str, Any], level: str, first: str) -> str:
-    return f"{rows[level]['f1'] - rows[first]['f1']:+.1f}"
+def words_spoilt(results: dict[str, Any]) -> str:
+    """What spoils a picture, in words."""
+    def lost(rows: dict[str, Any], level: str, first: str) -> str:
+        return f"{rows[level]['f1'] - rows[first]['f1']:+.1f}"
 
-
-def _words(results: dict[str, Any]) -> str:
-    size, grey = (results["spoilt"][name]["rows"] for name in ("size", "colour taken away"))
+    size, grey, roll = (results["spoilt"][name]["rows"] for name in ("size", "colour taken away", "camera not level"))
     return f"""## Which images convert, and does image size matter?
 The network sees 128 x 128 pixels, so more cannot help it, and less hurts little at first: with 64 pixels across the
-car's crop F@1 changes by {_lost(size, "64", "128")}, with 32 by {_lost(size, "32", "128")}, with 16 by
-{_lost(size, "16", "128")}. Taking all colour away changes it by {_lost(grey, "1", "0")}. What hurts most of all that
-was tried stands in the second plot. (Larger networks' inputs: see [the comparison](comparison.md).)
+car's crop F@1 changes by {lost(size, "64", "128")}, with 32 by {lost(size, "32", "128")}, with 16 by
+{lost(size, "16", "128")}. (Networks for larger inputs: see [the comparison](comparison.md).) Light and colour hardly
+count: taking all colour away changes it by {lost(grey, "1", "0")}. A camera that is not held level does, by
+{lost(roll, "10", "0")} at 10 degrees. What hurts most of all that was tried stands in the second plot.
 
 ![F@1 and direction against pixels](images/answers/size.png)
 
 ![What hurts most](images/answers/spoilt.png)"""
 
 
-def _views(results: dict[str, Any]) -> str:
+def words_views(results: dict[str, Any]) -> str:
+    """Sides, heights and what is hidden, in words."""
     def rows(key: str) -> Sequence[Sequence[Any]]:
         return [[name, row["pictures"], row["f1"], row["pred_to_gt"], row["direction"]]
                 for name, row in results[key].items()]
 
+    sides, hidden = results["sides"], list(results["hidden"].values())
+    ranked = sorted(sides, key=lambda name: -sides[name]["f1"])
+    heights = list(results["heights"].values())
     head = ["pictures", "F@1", "pred→GT", "direction, degrees off"]
     return f"""## From where, and behind what?
-The side hardly matters to the shape, because it is learnt from both sides at once:
+Best is the {ranked[0]} (F@1 {sides[ranked[0]]["f1"]:.1f}), least good the {ranked[-1]}
+({sides[ranked[-1]]["f1"]:.1f}): corners show length, width and height at once. Whether the camera stands low or high
+makes a difference of {abs(heights[0]["f1"] - heights[-1]["f1"]):.1f}.
 
 ![F@1 by the side that is seen](images/answers/sides.png)
 
@@ -203,6 +210,9 @@ The side hardly matters to the shape, because it is learnt from both sides at on
 
 {plots.table(["camera's height", *head], rows("heights"))}
 
-What stands before a car matters by how much it hides (pictures of the condition "occluded"):
+How much of the car is hidden (pictures of the condition "occluded", where something stands before it or it is cut
+off) makes a difference of {abs(hidden[0]["f1"] - hidden[-1]["f1"]):.1f} in F@1 from the least to the most hidden;
+that something is there costs more ({np.mean([row["f1"] for row in sides.values()]):.1f} for the same cars in plain
+pictures).
 
 {plots.table(["hidden", *head], rows("hidden"))}"""
