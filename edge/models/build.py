@@ -8,7 +8,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import edge
 from edge.bundle import Bundle
-from edge.errors import CarcloudError, SettingsError
+from edge.errors import CarcloudError, MeshError, SettingsError
 from edge.models.gallery import Entry, write_gallery
 from edge.models.group import Member, average
 from edge.models.template import Template, load_template, make_template, mean_cloud, save_template
@@ -101,7 +101,10 @@ def open_template(folder: str, bundle: Bundle) -> Template:
     path, key = os.path.join(folder, TEMPLATE), template_key(bundle)
     template = load_template(path, key)
     if template is None:
-        template = make_template(mean_cloud(bundle))
+        try:
+            template = make_template(mean_cloud(bundle))
+        except MeshError as error:
+            raise MeshError("%s; or leave the meshes out: --no-mesh" % error)
         try:
             save_template(path, template, key)
         except OSError as error:

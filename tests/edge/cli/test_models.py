@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 import threading
 from typing import Any, Dict, List
 
@@ -233,3 +234,13 @@ def test_of_very_many_photos_the_surest_make_the_group(photos: str, tmp_path: An
     two = {one["photo"]: one["confidence"] for one in record(tmp_path / "m")["photos"] if one["group"] == "saloon"
            and one["status"] == "ok"}
     assert saloon["photos_total"] == 2 and saloon["photos"] == [max(two, key=lambda name: two[name])]
+
+
+def test_without_open3d_it_is_said_how_to_go_on_without_meshes(
+    photos: str, tmp_path: Any, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, "open3d", None)
+    assert models(photos, "--out", str(tmp_path / "m"), "--no-find") == 12
+    assert "pip install open3d-cpu" in capsys.readouterr().err
+    assert models(photos, "--out", str(tmp_path / "m"), "--no-find") == 12
+    assert capsys.readouterr().err.strip().endswith("or leave the meshes out: --no-mesh")
