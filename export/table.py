@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edge.bundle import PRECISIONS, Bundle, load_bundle
+from edge.runtime.board import usable_cores
 from export.estimate import estimate_model, load_graph
 
 #: Runs of each network before it counts, and those that count.
@@ -51,7 +51,7 @@ def table(path: str, rounds: int = ROUNDS) -> str:
     bundle = load_bundle(path)
     held = bundle.manifest["precisions"]
     precisions = [name for name in PRECISIONS if name in held]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     one, every = (measure(bundle, precisions, threads, rounds) for threads in (1, 0))
     rows = [
         f"| precision | MB | F@2 plain, clutter, occluded | F@1 plain | pred->GT plain | direction, median | "

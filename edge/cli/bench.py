@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import platform
 import sys
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ import edge
 from edge import settings
 from edge.cli.progress import Progress
 from edge.errors import SettingsError
+from edge.runtime.board import usable_cores
 
 #: As fast as it is asked, so that the source does not limit the rate.
 DEFAULT_SOURCE = "synthetic://car?seed=0&fps=0"
@@ -91,7 +91,7 @@ def measure(chosen: settings.Settings, frames: int, seconds: float) -> Dict[str,
     """All figures as one JSON-ready dictionary."""
     from edge.bundle import load_bundle
     from edge.cli import measure as m
-    from edge.cli.finding import enter_backend, enter_finder, enter_silhouette
+    from edge.runtime.opening import enter_backend, enter_finder, enter_silhouette
     from edge.runtime.reconstructor import Reconstructor
 
     source = str(chosen.source)
@@ -178,11 +178,6 @@ def machine() -> str:
     """This machine in one line: processor, cores this process may use, system, Python."""
     version = "Python %d.%d" % sys.version_info[:2]
     return "%s, %d cores, %s, %s" % (processor(), usable_cores(), platform.system(), version)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:

@@ -117,8 +117,8 @@ def check_bundle(chosen: Settings) -> Check:
 def check_golden(chosen: Settings) -> Check:
     """The network gives here what it gave when it was exported."""
     from edge.bundle import load_bundle
-    from edge.cli.finding import enter_backend
     from edge.runtime import golden
+    from edge.runtime.opening import enter_backend
 
     bundle = load_bundle(chosen.bundle, verify=False)
     with ExitStack() as stack:
@@ -136,8 +136,8 @@ def check_finding(chosen: Settings) -> Check:
     import numpy as np
 
     from edge.bundle import load_bundle
-    from edge.cli.finding import how
     from edge.runtime.finder import open_finder
+    from edge.runtime.opening import how
     from edge.runtime.silhouette import open_silhouette
 
     bundle, grey = load_bundle(chosen.bundle, verify=False), np.full((480, 640, 3), 128, np.uint8)

@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
 
 def usual_jobs(backend: str) -> int:
     """Processes: one where TensorRT or CUDA may run the networks, whose memory they would share; else one a core."""
-    from edge.models.workers import usual_processes
+    from edge.runtime.board import usable_cores
 
     gpu = backend in ("trt", "ort-cuda", "ort-trt")
-    return 1 if gpu or (backend == "auto" and importlib.util.find_spec("tensorrt") is not None) else usual_processes()
+    return 1 if gpu or (backend == "auto" and importlib.util.find_spec("tensorrt") is not None) else usable_cores()

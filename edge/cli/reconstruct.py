@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     if options.car < 1:
         raise SettingsError("--car is %d; the most prominent car is 1, the next one 2" % options.car)
     from edge.bundle import load_bundle
-    from edge.cli.finding import enter_backend, enter_finder, enter_silhouette
+    from edge.runtime.opening import enter_backend, enter_finder, enter_silhouette
     from edge.runtime.pipeline import stop_on_signals
     from edge.runtime.reconstructor import Reconstructor
 

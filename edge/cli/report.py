@@ -15,11 +15,11 @@ import edge
 from edge.bundle import DEFAULT, Bundle, load_bundle
 from edge.cli import bench
 from edge.cli import measure as m
-from edge.cli.finding import open_network
 from edge.cli.progress import Progress
 from edge.errors import SettingsError
 from edge.ply import atomic_file
-from edge.runtime.board import Board, read_board
+from edge.runtime.board import Board, read_board, usable_cores
+from edge.runtime.opening import open_network
 from edge.runtime.watch import BELOW, Range, Watch
 from edge.settings import LOCAL_SCHEMES, Settings
 from edge.targets import detect_target
@@ -161,7 +161,7 @@ def warnings_of(report: Dict[str, Any], watch: Watch) -> List[str]:
 def paragraph(report: Dict[str, Any]) -> str:
     """All of it in one paragraph: no line breaks, for these would stay where it is pasted."""
     board, during, figures = report["board"]["before"], report["board"]["during"], report["bench"]
-    cores, l4t, mode = board["cores"] or bench.usable_cores(), board["l4t"], board["power_mode"]
+    cores, l4t, mode = board["cores"] or usable_cores(), board["l4t"], board["power_mode"]
     known = [report["target"], l4t and "L4T " + l4t, mode and "power mode " + mode, "%d cores" % cores]
     what = report["versions"]
     parts = [

@@ -12,7 +12,6 @@ from urllib.parse import quote
 import edge
 from edge import bundle as bundles
 from edge.cli.background import BackgroundBuild
-from edge.cli.finding import enter_backend, enter_finder, enter_silhouette
 from edge.cli.progress import Progress
 from edge.cli.watchdog import Watchdog
 from edge.client.check import run_check
@@ -22,6 +21,7 @@ from edge.errors import CarcloudError, SourceError
 from edge.runtime.capture import NewestFrame
 from edge.runtime.following import Follower
 from edge.runtime.notify import Notifier, Pulse, PulsedSource
+from edge.runtime.opening import enter_backend, enter_finder, enter_silhouette
 from edge.runtime.pipeline import Pipeline, stop_on_signals
 from edge.runtime.reconstructor import Reconstructor
 from edge.runtime.restart import DaemonRestart

@@ -14,11 +14,10 @@ from edge.models.group import Member, average
 from edge.models.template import Template, load_template, make_template, mean_cloud, save_template
 from edge.models.work import Order, Task, confidence_of, key_of, model_files, read_record, size_of, write_files
 from edge.photosets import Photo, PhotoSet
+from edge.photosets.tree import MODELS_FILE, MODELS_FORMAT, is_output
 from edge.ply import atomic_file, read_ply
 from edge.runtime.memory import corresponds
 
-#: The record of a folder of models. What is called so and says so is not taken for photos.
-RECORD, FORMAT = "models.json", "carcloud-models"
 PHOTOS, GROUPS, TEMPLATE, PAGE = "photos", "groups", "template.npz", "index.html"
 
 #: A group's model is made of so many photos at most, the surest: more would take memory and change nothing.
@@ -45,26 +44,18 @@ def open_output(folder: str, photos: str) -> None:
         strangers = [name for name in os.listdir(folder) if not name.startswith(".")]
     except OSError as error:
         raise SettingsError("cannot make the folder %s: %s; give another --out" % (folder, error.strerror))
-    if strangers and not _is_ours(folder):
+    if strangers and not is_output(folder):
         raise SettingsError("%s holds %s and is no folder of models; give another --out" % (folder, strangers[0]))
     if not os.access(folder, os.W_OK):
         raise SettingsError("no permission to write into %s; give another --out" % folder)
-    if not _is_ours(folder):
+    if not is_output(folder):
         # At once, so that a run that is broken off can be gone on with.
-        write_record(folder, {"format": FORMAT, "carcloud": edge.__version__, "complete": False})
-
-
-def _is_ours(folder: str) -> bool:
-    try:
-        with open(os.path.join(folder, RECORD), encoding="utf-8") as handle:
-            return bool(json.load(handle).get("format") == FORMAT)
-    except (OSError, ValueError, AttributeError):
-        return False
+        write_record(folder, {"format": MODELS_FORMAT, "carcloud": edge.__version__, "complete": False})
 
 
 def write_record(folder: str, record: Record) -> None:
     """Write models.json, whole or not at all. Raises CarcloudError."""
-    path = os.path.join(folder, RECORD)
+    path = os.path.join(folder, MODELS_FILE)
     try:
         with atomic_file(path) as handle:
             handle.write((json.dumps(record, indent=1) + "\n").encode("utf-8"))
@@ -231,7 +222,7 @@ def _whole(
 ) -> Record:
     count = [record["status"] for record in records.values()]
     return {
-        "format": FORMAT, "carcloud": edge.__version__, "complete": len(records) == len(source.photos),
+        "format": MODELS_FORMAT, "carcloud": edge.__version__, "complete": len(records) == len(source.photos),
         "kind": source.kind, "grouping": grouping,
         "bundle": {"name": bundle.name, "network_sha256": bundle.manifest["files"]["reconstructor.onnx"]["sha256"]},
         "frame": "canonical: x forward, y left, z up, origin at the centre of the car's bounding box, longest edge 1",

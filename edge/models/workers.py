@@ -1,6 +1,5 @@
 """Photos to models in several processes, each with its own networks; a photo that kills one harms no other photo."""
 
-import os
 import signal
 import sys
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -47,20 +46,13 @@ def make_one(setting: Setting, task: Task) -> Dict[str, Any]:
 def open_maker(setting: Setting, stack: ExitStack) -> Maker:
     """Networks opened into ``stack``. Raises BundleError, BackendError."""
     from edge.bundle import load_bundle
-    from edge.runtime.backends import open_backend
-    from edge.runtime.finder import open_finder
+    from edge.runtime.opening import enter_backend, enter_finder, enter_silhouette
     from edge.runtime.reconstructor import Reconstructor
-    from edge.runtime.silhouette import open_silhouette
 
-    chosen = setting.settings
+    chosen = setting.settings._replace(box=None)  # each photo has a box of its own, or none
     bundle = load_bundle(chosen.bundle, verify=False)  # the parent did
-    how = chosen.backend, chosen.threads, chosen.precision, chosen.engines
-    backend = stack.enter_context(open_backend(bundle, how[0], how[1], None, how[2], how[3]))
-    finder = open_finder(bundle, *how) if chosen.find else None
-    silhouette = open_silhouette(bundle, *how)
-    for network in (finder, silhouette):
-        if network is not None:
-            stack.enter_context(network)
+    backend = enter_backend(stack, bundle, chosen)
+    finder, silhouette = enter_finder(stack, bundle, chosen), enter_silhouette(stack, bundle, chosen)
     template: Optional[Template] = None
     if setting.template_path is not None:
         template = load_template(setting.template_path, setting.template_key)
@@ -127,10 +119,3 @@ def _pool(processes: int) -> ProcessPoolExecutor:
     # Not forked: the networks' threads do not survive a fork. Python 3.6 cannot choose, and forks.
     options: Dict[str, Any] = {"mp_context": get_context("spawn")} if sys.version_info >= (3, 7) else {}
     return ProcessPoolExecutor(processes, **options)
-
-
-def usual_processes() -> int:
-    """One for each core this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return max(1, os.cpu_count() or 1)

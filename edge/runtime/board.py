@@ -215,3 +215,8 @@ def _memory(root: str) -> Dict[str, int]:
 def _only_zram(root: str) -> bool:
     swaps = [line.split()[0] for line in (_read(root, "proc/swaps") or "").splitlines()[1:] if line.strip()]
     return bool(swaps) and all(name.startswith("/dev/zram") for name in swaps)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

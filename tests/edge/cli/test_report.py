@@ -12,8 +12,8 @@ from unittest import mock
 import pytest
 
 from edge.cli import bench, main, report
-from edge.cli.finding import open_network
 from edge.errors import SettingsError
+from edge.runtime.opening import open_network
 from edge.runtime.watch import Watch
 from edge.settings import Settings
 from tests.edge.cli.test_bench import QUICK, SMALL
